@@ -1,0 +1,68 @@
+"""What a person (or a client for itself) allowed: the durable permission behind every token.
+
+Source: RFC 6749 §1.3, §4.1. An `Authorization` never changes after it is made: scope, audience, binding and
+auth_time cannot grow. `PendingAuthorization` is the same before redemption: what a sealed code carries.
+"""
+
+import base64
+import hashlib
+import re
+from typing import Any
+
+import msgspec
+
+from detent.core.confirmation import BEARER, Confirmation
+from detent.core.ids import ClientId, FamilyKey, Instant, Subject
+from detent.core.scope import Scope
+
+_VERIFIER = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
+
+
+class Epochs(msgspec.Struct, frozen=True):
+    """Cut-offs as counters: what was issued under a lower number than the present one is void."""
+
+    user: int = 0
+    client: int = 0
+    server: int = 0
+
+    def behind(self, present: "Epochs") -> bool:
+        return self.user < present.user or self.client < present.client or self.server < present.server
+
+
+class Authorization(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`audience` lists the identifiers of every API it reaches (RFC 8707); `extra` belongs to features."""
+
+    client_id: ClientId
+    subject: Subject
+    scope: Scope
+    audience: tuple[str, ...]
+    created_at: Instant
+    auth_time: Instant
+    amr: tuple[str, ...] = ()
+    acr: str | None = None
+    session_id: str | None = None
+    cnf: Confirmation = BEARER
+    epochs: Epochs = Epochs()
+    extra: dict[str, Any] = {}
+
+
+class PendingAuthorization(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The content of an authorization code: an `Authorization` to be, and what its redemption must prove."""
+
+    key: FamilyKey
+    authorization: Authorization
+    expires_at: Instant
+    redirect_uri: str | None = None
+    code_challenge: str | None = None
+    nonce: str | None = None
+
+
+def is_code_verifier(text: str) -> bool:
+    """RFC 7636 §4.1: 43 to 128 unreserved characters."""
+    return _VERIFIER.fullmatch(text) is not None
+
+
+def code_challenge_s256(code_verifier: str) -> str:
+    """RFC 7636 §4.2, S256."""
+    digest = hashlib.sha256(code_verifier.encode("ascii")).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,0 +1,86 @@
+"""Claim sets: what an access token and an ID token say.
+
+Source: RFC 9068 §2.2 (access token), OpenID Connect Core §2 (ID token). Access tokens carry no personal claims.
+"""
+
+from typing import Any
+
+from detent.core.api import Target
+from detent.core.authorization import Authorization
+from detent.core.ids import ClientId, FamilyKey, Instant
+from detent.core.scope import OPENID, Scope
+
+
+def access_claims(
+    issuer: str,
+    target: Target,
+    *,
+    subject: str,
+    client_id: ClientId,
+    now: Instant,
+    expires_at: Instant,
+    jti: str,
+    authorization: Authorization | None = None,
+    authorization_id: FamilyKey | None = None,
+) -> dict[str, Any]:
+    """RFC 9068 §2.2; `azp` beside `client_id` for APIs that read the older spelling."""
+    audience = [*target.identifiers]
+    if OPENID in target.scope:
+        audience.append(f"{issuer}userinfo")
+    claims: dict[str, Any] = {
+        "iss": issuer,
+        "sub": subject,
+        "aud": audience,
+        "client_id": client_id,
+        "azp": client_id,
+        "iat": now,
+        "exp": expires_at,
+        "jti": jti,
+        "scope": " ".join(target.scope),
+    }
+    if authorization_id:
+        claims["authorization_id"] = authorization_id.text
+    if authorization:
+        claims |= _authentication(authorization)
+        if cnf := authorization.cnf.claim():
+            claims["cnf"] = cnf
+    return claims
+
+
+def id_claims(
+    issuer: str,
+    authorization: Authorization,
+    person: dict[str, Any],
+    *,
+    now: Instant,
+    expires_at: Instant,
+    nonce: str | None = None,
+) -> dict[str, Any]:
+    """OpenID Connect Core §2; on a refresh (§12.2) the same but for `iat`, `exp` and without `nonce`."""
+    claims = {
+        **person,
+        "iss": issuer,
+        "sub": authorization.subject,
+        "aud": authorization.client_id,
+        "azp": authorization.client_id,
+        "iat": now,
+        "exp": expires_at,
+        **_authentication(authorization),
+    }
+    if nonce is not None:
+        claims["nonce"] = nonce
+    return claims
+
+
+def wants_id_token(scope: Scope) -> bool:
+    return OPENID in scope
+
+
+def _authentication(authorization: Authorization) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "auth_time": authorization.auth_time,
+        "acr": authorization.acr,
+        "amr": list(authorization.amr),
+        "sid": authorization.session_id,
+    }
+    return {name: fact for name, fact in facts.items() if fact}

@@ -1,0 +1,154 @@
+"""Registered clients, spelt as RFC 7591 §2 spells them, and what makes a registration safe.
+
+Rule: a `Client` that passed `checked_client` needs no further doubt at request time: its policy is sound, its
+redirect URIs are exact strings, its grants and authentication method fit its kind.
+"""
+
+import re
+from typing import Any, Final, Literal
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from detent.core.errors import InvalidClientMetadata
+from detent.core.ids import ClientId, Instant
+from detent.core.policy import KINDS, ClientKind, Overrides, RefreshPolicy, effective_policy
+from detent.core.scope import IDENTITY_SCOPES, Scope, is_scope_token
+
+AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
+
+LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+REFUSED_SCHEMES: Final = frozenset({"javascript", "data", "vbscript", "file", "about", "blob", "ws", "wss", "ftp"})
+_CLIENT_ID = re.compile(r"[\x21-\x39\x3B-\x7E]{1,256}")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*")
+
+
+class SecretDigest(msgspec.Struct, frozen=True):
+    """A client secret at rest: a keyed hash, the id of its key, and until when it is good (None: no end)."""
+
+    key_id: int
+    digest: bytes
+    created_at: Instant
+    expires_at: Instant | None = None
+
+
+class Client(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`scope` is what the client may ever ask for; `default_audience` what it means when it names no API."""
+
+    client_id: ClientId
+    kind: ClientKind
+    created_at: Instant
+    client_name: str = ""
+    redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    web_origins: tuple[str, ...] = ()
+    grant_types: tuple[str, ...] = ()
+    token_endpoint_auth_method: AuthMethod = "none"
+    scope: Scope = ()
+    default_audience: str | None = None
+    secrets: tuple[SecretDigest, ...] = ()
+    overrides: Overrides = Overrides()
+    enabled: bool = True
+    epoch: int = 0
+    version: int = 1
+    extra: dict[str, Any] = {}
+
+    @property
+    def policy(self) -> RefreshPolicy:
+        return effective_policy(self.kind, self.overrides)
+
+    @property
+    def is_public(self) -> bool:
+        return self.token_endpoint_auth_method == "none"
+
+
+DEFAULT_GRANTS: Final[dict[ClientKind, tuple[str, ...]]] = {
+    "browser": ("authorization_code", "refresh_token"),
+    "native": ("authorization_code", "refresh_token"),
+    "cli": ("authorization_code", "refresh_token"),
+    "web": ("authorization_code", "refresh_token"),
+    "machine": ("client_credentials",),
+}
+
+
+def checked_client(client: Client, known_grants: frozenset[str]) -> Client:
+    """Return the client if it may be registered. Raises InvalidClientMetadata with what to change."""
+    _refuse_if(not _CLIENT_ID.fullmatch(client.client_id), "client_id must be 1 to 256 visible characters, no colon.")
+    public = KINDS[client.kind].public
+    _refuse_if(
+        public != client.is_public,
+        f"A {client.kind} client is {'public: it has no secret' if public else 'confidential: it needs a secret'}; "
+        f"token_endpoint_auth_method {client.token_endpoint_auth_method} does not fit.",
+    )
+    unknown = [grant for grant in client.grant_types if grant not in known_grants]
+    _refuse_if(bool(unknown), f"grant_types holds what this server does not offer: {', '.join(unknown)}.")
+    _refuse_if(
+        public and "client_credentials" in client.grant_types,
+        "client_credentials is for confidential clients (RFC 6749 4.4).",
+    )
+    _refuse_if(
+        client.kind == "machine" and client.grant_types != ("client_credentials",),
+        "A machine client has the grant client_credentials and no other.",
+    )
+    for uri in (*client.redirect_uris, *client.post_logout_redirect_uris):
+        check_redirect_uri(uri, client.kind)
+    for origin in client.web_origins:
+        check_web_origin(origin)
+    bad = [name for name in client.scope if not is_scope_token(name)]
+    _refuse_if(bool(bad), "scope holds a name that is not a scope (RFC 6749 3.3).")
+    effective_policy(client.kind, client.overrides)
+    return client
+
+
+def check_redirect_uri(uri: str, kind: ClientKind) -> None:
+    """RFC 9700 §2.1, RFC 8252 §7: absolute, exact, no fragment, https, or loopback http, or a private scheme."""
+    parts, scheme = _parts(uri)
+    _refuse_if(not scheme or scheme in REFUSED_SCHEMES, f"redirect URI {uri[:100]!r} has a scheme that is refused.")
+    _refuse_if("#" in uri, f"redirect URI {uri[:100]!r} must not have a fragment (RFC 6749 3.1.2).")
+    _refuse_if("*" in uri, f"redirect URI {uri[:100]!r}: wildcards are not possible; register each URI.")
+    if scheme in ("http", "https"):
+        _refuse_if(
+            not parts.hostname or parts.username is not None,
+            f"redirect URI {uri[:100]!r} needs a plain host.",
+        )
+        loopback = parts.hostname in LOOPBACK_HOSTS
+        _refuse_if(scheme == "http" and not loopback, f"redirect URI {uri[:100]!r} must use https outside loopback.")
+        return
+    _refuse_if(
+        kind not in ("native", "cli"),
+        f"redirect URI {uri[:100]!r}: private schemes are for native and cli clients.",
+    )
+
+
+def check_web_origin(origin: str) -> None:
+    """RFC 6454 §7: scheme, host and port, nothing behind."""
+    parts, scheme = _parts(origin)
+    plain = scheme in ("http", "https") and bool(parts.hostname) and not (parts.path or parts.query or parts.fragment)
+    _refuse_if(not plain or parts.username is not None, f"web origin {origin[:100]!r} must be scheme://host[:port].")
+    _refuse_if(
+        scheme == "http" and parts.hostname not in LOOPBACK_HOSTS,
+        f"web origin {origin[:100]!r} must use https outside loopback.",
+    )
+
+
+def may_ask(client: Client, scope: str) -> bool:
+    """Whether the client is registered for this scope; identity scopes are everybody's but a machine's."""
+    return scope in client.scope or (client.kind != "machine" and scope in IDENTITY_SCOPES)
+
+
+def _parts(uri: str) -> tuple[SplitResult, str]:
+    _refuse_if(
+        not uri.isascii() or not uri.isprintable() or " " in uri or "\\" in uri or len(uri) > 2000,
+        f"{uri[:100]!r} is not a URI: only printable ASCII without spaces, at most 2000 characters.",
+    )
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port
+    except ValueError:
+        raise InvalidClientMetadata(f"{uri[:100]!r} is not a URI (RFC 3986).") from None
+    return parts, parts.scheme if _SCHEME.fullmatch(parts.scheme) else ""
+
+
+def _refuse_if(wrong: bool, description: str) -> None:
+    if wrong:
+        raise InvalidClientMetadata(description)

@@ -1,0 +1,110 @@
+"""What can go wrong, by registered code: one class per code, raised at the edge, turned into an answer once.
+
+OAuthError
+├ InvalidRequest            invalid_request          400   RFC 6749 §5.2
+├ InvalidClient             invalid_client           401   RFC 6749 §5.2
+├ InvalidGrant              invalid_grant            400   RFC 6749 §5.2
+├ UnauthorizedClient        unauthorized_client      400   RFC 6749 §5.2
+├ UnsupportedGrantType      unsupported_grant_type   400   RFC 6749 §5.2
+├ InvalidScope              invalid_scope            400   RFC 6749 §5.2
+├ InvalidTarget             invalid_target           400   RFC 8707 §2
+├ InvalidToken              invalid_token            401   RFC 6750 §3.1
+├ InsufficientScope         insufficient_scope       403   RFC 6750 §3.1
+├ AccessDenied              access_denied            403   RFC 6749 §4.1.2.1
+├ InvalidClientMetadata     invalid_client_metadata  400   RFC 7591 §3.2.2
+├ SlowDown                  slow_down                429   RFC 6585 §4 (status), RFC 8628 §3.5 (word)
+├ TemporarilyUnavailable    temporarily_unavailable  503   RFC 6749 §4.1.2.1
+└ ServerError               server_error             500   RFC 6749 §4.1.2.1
+Beside the tree: `Conflict` and `StoreUnavailable`, which stores raise.
+"""
+
+import re
+from typing import ClassVar
+
+_NOT_ALLOWED = re.compile(r"[^\x20\x21\x23-\x5B\x5D-\x7E]")
+
+
+class OAuthError(Exception):
+    """`description` goes to the client; `detail` goes to the log only, and neither ever holds a secret."""
+
+    code: ClassVar[str] = "server_error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, description: str, *, detail: str = "", retry_after: int | None = None) -> None:
+        super().__init__(description)
+        # RFC 6749 §5.2: error_description is printable ASCII without quote and backslash.
+        self.description = _NOT_ALLOWED.sub("?", description)
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class InvalidRequest(OAuthError):
+    code, status = "invalid_request", 400
+
+
+class UnsupportedMediaType(InvalidRequest):
+    status = 415
+
+
+class PayloadTooLarge(InvalidRequest):
+    status = 413
+
+
+class InvalidClient(OAuthError):
+    code, status = "invalid_client", 401
+
+
+class InvalidGrant(OAuthError):
+    code, status = "invalid_grant", 400
+
+
+class UnauthorizedClient(OAuthError):
+    code, status = "unauthorized_client", 400
+
+
+class UnsupportedGrantType(OAuthError):
+    code, status = "unsupported_grant_type", 400
+
+
+class InvalidScope(OAuthError):
+    code, status = "invalid_scope", 400
+
+
+class InvalidTarget(OAuthError):
+    code, status = "invalid_target", 400
+
+
+class InvalidToken(OAuthError):
+    code, status = "invalid_token", 401
+
+
+class InsufficientScope(OAuthError):
+    code, status = "insufficient_scope", 403
+
+
+class AccessDenied(OAuthError):
+    code, status = "access_denied", 403
+
+
+class InvalidClientMetadata(OAuthError):
+    code, status = "invalid_client_metadata", 400
+
+
+class SlowDown(OAuthError):
+    code, status = "slow_down", 429
+
+
+class TemporarilyUnavailable(OAuthError):
+    code, status = "temporarily_unavailable", 503
+
+
+class ServerError(OAuthError):
+    code, status = "server_error", 500
+
+
+class Conflict(Exception):
+    """A part of a `Changes` did not find the version it expected; nothing of it was written. Read again."""
+
+
+class StoreUnavailable(Exception):
+    """The store could not answer, or the fate of a commit is unknown: answer 503 and hand out nothing."""

@@ -1,0 +1,357 @@
+"""Refresh-token families: what presenting a handle means.
+
+Source: OAuth 2.1 §4.3, RFC 9700 §4.14.2; the table of docs/family.md, row by row and in its order.
+Pure: storage is stores/, wire format is tokens/handle.py, who may present at all is grants/refresh_token.py.
+Rule: everything that changes a family's state is `decide` and `revoke` below; nothing else may. Several rows can
+match one case: the first one wins.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from detent.core.authorization import Authorization, Epochs
+from detent.core.events import Event, EventName
+from detent.core.ids import FamilyKey, Instant
+from detent.core.policy import RefreshPolicy
+
+Status = Literal["live", "compromised", "revoked"]
+Ahead = Literal["refuse", "advance"]
+Reason = Literal["revoked", "compromised", "idle", "absolute", "cut_off", "store_behind", "reuse", "reuse_not_rotating"]
+Repeated = Literal[0, 1, 2]  # this generation's parent came again: not yet, yes, yes and got an access token only
+
+TOLERATED_GENERATIONS = 3  # from the next one on, a repeat by overlap gets an access token only
+NOTABLE_EVENTS = 16  # how many the family remembers
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Whence a request came, coarsely: 8 bytes of the user agent's digest, and the /24 or /48 network."""
+
+    agent: bytes = b""
+    network: str = ""
+
+    def alike(self, other: "Origin") -> bool:
+        """The same agent or the same network; phones change networks, shared stores change agents."""
+        return self.agent == other.agent or self.network == other.network
+
+
+class Family(msgspec.Struct, frozen=True):
+    """One authorization and the chain of refresh tokens that came of it; generation 0 means none was issued."""
+
+    key: FamilyKey
+    authorization: Authorization
+    absolute_until: Instant
+    version: int = 1
+    status: Status = "live"
+    ended_by: str = ""
+    suspected: bool = False
+    generation: int = 0
+    epoch: int = 0
+    parent: int | None = None
+    parent_epoch: int = 0
+    handle_key: int = 0
+    rotated_at: Instant | None = None
+    idle_until: Instant = Instant(0)
+    retry_key: bytes | None = None
+    tolerated: int = 0
+    repeated: Repeated = 0
+    origin: Origin = Origin()
+    last_used_at: Instant = Instant(0)
+    history: tuple[Event, ...] = ()
+    seed: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Family({self.key.text}, generation={self.generation}, status={self.status!r}, seed=***)"
+
+
+class Presented(msgspec.Struct, frozen=True):
+    """A handle whose tags, client and key binding have been proved, and what came with it."""
+
+    generation: int
+    epoch: int
+    retry_key: bytes | None = None
+    origin: Origin = Origin()
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What `decide` needs to know of the world: cut-offs in force, the store's epoch, the current handle key."""
+
+    epochs: Epochs = Epochs()
+    store_epoch: int = 0
+    handle_key: int = 0
+    ahead: Ahead = "refuse"
+
+
+class Refuse(msgspec.Struct, frozen=True):
+    """Refuse and change nothing."""
+
+    reason: Reason
+
+
+class Keep(msgspec.Struct, frozen=True):
+    """Answer with a new access token and the same refresh token."""
+
+    after: Family | None
+    head: Family
+
+
+class Rotate(msgspec.Struct, frozen=True):
+    after: Family
+
+
+class Repeat(msgspec.Struct, frozen=True):
+    """Answer once more with the successor that the parent made, or (`bare`) with an access token only."""
+
+    after: Family | None
+    head: Family
+    bare: bool
+
+
+class Supersede(msgspec.Struct, frozen=True):
+    after: Family
+
+
+class Reuse(msgspec.Struct, frozen=True):
+    """Refuse; `after` is the family with the consequence, None where there is nothing (more) to write."""
+
+    reason: Reason
+    after: Family | None
+
+
+Decision = Refuse | Keep | Rotate | Repeat | Supersede | Reuse
+
+
+def decide(family: Family, presented: Presented, policy: RefreshPolicy, around: Surroundings, now: Instant) -> Decision:
+    """Say what presenting this handle means; change nothing. Never raises: refusals are values."""
+    over = why_over(family, around.epochs, now)
+    if over:  # row 1
+        return Refuse(over)
+    if _is_ahead(family, presented, around.store_epoch):  # row 2
+        if around.ahead == "refuse" or presented.generation < family.generation:
+            return Refuse("store_behind")
+        return _advance(family, presented, policy, around, now)
+    if (presented.generation, presented.epoch) == (family.generation, family.epoch):
+        return _present_head(family, presented, policy, around, now)
+    if (presented.generation, presented.epoch) == (family.parent, family.parent_epoch):
+        return _present_parent(family, presented, policy, around, now)
+    return _reuse(family, presented, policy, now)
+
+
+def why_over(family: Family, epochs: Epochs, now: Instant) -> Reason | None:
+    """Why nothing of this family is good any more, or None while it lives (row 1)."""
+    if family.status != "live":
+        return family.status
+    if family.authorization.epochs.behind(epochs):
+        return "cut_off"
+    if now >= family.absolute_until:
+        return "absolute"
+    return "idle" if family.generation and now >= family.idle_until else None
+
+
+def is_young(family: Family, policy: RefreshPolicy, now: Instant) -> bool:
+    """Whether the overlap still runs; a new family is never young, and overlap 0 never is."""
+    return policy.overlap > 0 and family.rotated_at is not None and now - family.rotated_at <= policy.overlap
+
+
+def born(key: FamilyKey, authorization: Authorization, absolute_until: Instant, origin: Origin = Origin()) -> Family:
+    """A family without a refresh token: its row holds the authorization, so that it can be revoked."""
+    now = authorization.created_at
+    return Family(key, authorization, absolute_until, origin=origin, last_used_at=now)
+
+
+def with_first_handle(family: Family, policy: RefreshPolicy, around: Surroundings, seed: bytes) -> Family:
+    """The same family with generation 1; `seed` is 256 random bits (RFC 6749 §10.10)."""
+    now = family.authorization.created_at
+    return msgspec.structs.replace(
+        family,
+        generation=1,
+        epoch=around.store_epoch,
+        handle_key=around.handle_key,
+        idle_until=_idle_until(family, policy, now),
+        seed=seed,
+        history=(_event("family_created", family, now, generation=1),),
+    )
+
+
+def revoke(family: Family, reason: str, now: Instant, *, event: Event | None = None) -> Family | None:
+    """The family ended for `reason` (logout, user, admin, code_replay …); None if it has ended already."""
+    if family.status != "live":
+        return None
+    event = event or _event("revoked", family, now, reason=reason)
+    return _changed(family, event, status="revoked", ended_by=reason)
+
+
+def _is_ahead(family: Family, presented: Presented, store_epoch: int) -> bool:
+    """Row 2: only we can have made this handle, and the row does not know of it: the store lost state.
+
+    A row that has not moved since a restore also counts its own head as ahead: it may have been consumed in
+    the lost span.
+    """
+    if presented.epoch != family.epoch:
+        return presented.epoch > family.epoch
+    not_left = family.epoch < store_epoch
+    return presented.generation > family.generation or (not_left and presented.generation == family.generation)
+
+
+def _advance(
+    family: Family, presented: Presented, policy: RefreshPolicy, around: Surroundings, now: Instant
+) -> Decision:
+    """Row 2, `advance`: the presented handle becomes the head, then row 3 or 4 under the present epoch."""
+    head = msgspec.structs.replace(
+        family,
+        generation=presented.generation,
+        epoch=presented.epoch,
+        history=_noted(family, _event("store_behind", family, now, presented)),
+    )
+    if policy.rotating(family.authorization.cnf) and not is_young(family, policy, now):
+        return _rotated(head, presented, policy, around, now)
+    kept = _changed(
+        head,
+        epoch=around.store_epoch,
+        handle_key=around.handle_key,
+        parent=presented.generation,
+        parent_epoch=presented.epoch,
+        idle_until=_idle_until(family, policy, now),
+    )
+    return Keep(kept, kept)
+
+
+def _present_head(
+    family: Family, presented: Presented, policy: RefreshPolicy, around: Surroundings, now: Instant
+) -> Decision:
+    rotating = policy.rotating(family.authorization.cnf)
+    if rotating and is_young(family, policy, now):  # row 3: a second request overtook the first one's answer
+        return Keep(None, family)
+    if rotating:  # row 4
+        return _rotated(family, presented, policy, around, now)
+    kept = _changed(
+        family,
+        parent=None,
+        idle_until=_idle_until(family, policy, now),
+        last_used_at=now,
+        origin=presented.origin,
+    )
+    return Keep(kept, kept)
+
+
+def _rotated(family: Family, presented: Presented, policy: RefreshPolicy, around: Surroundings, now: Instant) -> Rotate:
+    return Rotate(
+        _changed(
+            family,
+            parent=family.generation,
+            parent_epoch=family.epoch,
+            generation=family.generation + 1,
+            epoch=around.store_epoch,
+            handle_key=around.handle_key,
+            rotated_at=_not_before(family, now),
+            idle_until=_idle_until(family, policy, now),
+            # A constant key must not become a second password: one that repeats its predecessor counts as none.
+            retry_key=None if presented.retry_key == family.retry_key else presented.retry_key,
+            tolerated=family.tolerated if family.repeated else 0,
+            repeated=0,
+            origin=presented.origin,
+            last_used_at=now,
+        )
+    )
+
+
+def _present_parent(
+    family: Family, presented: Presented, policy: RefreshPolicy, around: Surroundings, now: Instant
+) -> Decision:
+    rotating = policy.rotating(family.authorization.cnf)
+    by_key = presented.retry_key is not None and presented.retry_key == family.retry_key
+    by_overlap = is_young(family, policy, now) and presented.origin.alike(family.origin)
+    if by_key or by_overlap or not rotating:  # row 5
+        return _repeated(family, presented, now, always=by_key or not rotating)
+    if policy.overlap > 0:  # row 6
+        return _superseded(family, presented, around, now)
+    return _reuse(family, presented, policy, now)  # row 7
+
+
+def _repeated(family: Family, presented: Presented, now: Instant, *, always: bool) -> Repeat:
+    """Row 5. The first repeat of a generation is one write, and so is its first answer without a refresh token."""
+    tolerated = family.tolerated + (0 if family.repeated else 1)
+    bare = not always and tolerated > TOLERATED_GENERATIONS
+    mark: Repeated = 2 if bare else 1
+    if mark <= family.repeated:
+        return Repeat(None, family, bare)
+    note = None if family.repeated else _event("replay_tolerated", family, now, presented)
+    after = _changed(family, note, tolerated=tolerated, repeated=mark)
+    return Repeat(after, after, bare)
+
+
+def _superseded(family: Family, presented: Presented, around: Surroundings, now: Instant) -> Supersede:
+    """Row 6. The overlap restarts once only, else two holders could take turns in it for ever."""
+    return Supersede(
+        _changed(
+            family,
+            _event("superseded", family, now, presented, generation=family.generation + 1),
+            generation=family.generation + 1,
+            epoch=around.store_epoch,
+            handle_key=around.handle_key,
+            retry_key=None,
+            rotated_at=family.rotated_at if family.repeated == 2 else _not_before(family, now),
+            tolerated=family.tolerated if family.repeated else 0,
+            repeated=0,
+            origin=presented.origin,
+            last_used_at=now,
+        )
+    )
+
+
+def _reuse(family: Family, presented: Presented, policy: RefreshPolicy, now: Instant) -> Decision:
+    """Row 7."""
+    if not policy.rotating(family.authorization.cnf):
+        return Reuse("reuse_not_rotating", None)
+    if policy.on_reuse == "revoke":
+        event = _event("reuse_detected", family, now, presented)
+        return Reuse("reuse", _changed(family, event, status="compromised", ended_by="reuse"))
+    if family.suspected:
+        return Reuse("reuse", None)
+    return Reuse("reuse", _changed(family, _event("suspected", family, now, presented), suspected=True))
+
+
+def _idle_until(family: Family, policy: RefreshPolicy, now: Instant) -> Instant:
+    """Sliding, never beyond the absolute end, never backwards; a suspected family slides no more."""
+    if family.suspected:
+        return family.idle_until
+    return Instant(max(family.idle_until, min(now + policy.idle, family.absolute_until)))
+
+
+def _not_before(family: Family, now: Instant) -> Instant:
+    """A clock that went back must not lengthen an overlap that has passed."""
+    return Instant(max(family.rotated_at or 0, now))
+
+
+def _changed(family: Family, event: Event | None = None, **fields: object) -> Family:
+    if event:
+        fields["history"] = _noted(family, event)
+    return msgspec.structs.replace(family, version=family.version + 1, **fields)
+
+
+def _noted(family: Family, event: Event) -> tuple[Event, ...]:
+    return (*family.history, event)[-NOTABLE_EVENTS:]
+
+
+def _event(
+    name: EventName,
+    family: Family,
+    now: Instant,
+    presented: Presented | None = None,
+    *,
+    generation: int | None = None,
+    reason: str = "",
+) -> Event:
+    origin = presented.origin if presented else family.origin
+    return Event(
+        name,
+        now,
+        about=family.key.text,
+        client_id=family.authorization.client_id,
+        subject=family.authorization.subject,
+        generation=family.generation if generation is None else generation,
+        presented=presented.generation if presented else 0,
+        reason=reason,
+        network=origin.network,
+        agent=origin.agent.hex(),
+    )

@@ -1,0 +1,45 @@
+"""Names of the things that other rooms pass around.
+
+An `Instant` is a whole number of Unix seconds and `Seconds` a length of time: OAuth speaks in whole seconds
+(RFC 7519 §2 NumericDate, RFC 6749 §5.1 `expires_in`), so one unit holds from the wire to the row.
+"""
+
+import base64
+import binascii
+import hashlib
+from typing import Literal, NewType
+
+import msgspec
+
+Instant = NewType("Instant", int)
+Seconds = NewType("Seconds", int)
+ClientId = NewType("ClientId", str)
+Subject = NewType("Subject", str)
+Grantor = Literal["user", "client", "server"]
+
+PLACEMENTS = 1 << 16
+
+
+def placement_of(subject: str) -> int:
+    """The shard number (0..65535) that all rows of one subject share, so a hot statement touches one shard."""
+    return int.from_bytes(hashlib.blake2b(subject.encode(), digest_size=2).digest(), "big")
+
+
+class FamilyKey(msgspec.Struct, frozen=True, order=True):
+    """Where a family lives: the placement of its subject and 128 random bits (RFC 6749 §10.10)."""
+
+    placement: int
+    id: bytes
+
+    @property
+    def text(self) -> str:
+        """24 characters, base64url: what `authorization_id` in an access token and the command line show."""
+        return base64.urlsafe_b64encode(self.placement.to_bytes(2, "big") + self.id).decode()
+
+    @staticmethod
+    def parse(text: str) -> "FamilyKey | None":
+        try:
+            raw = base64.b64decode(text, altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        return FamilyKey(int.from_bytes(raw[:2], "big"), raw[2:]) if len(raw) == 18 else None

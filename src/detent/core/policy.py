@@ -1,0 +1,111 @@
+"""What each kind of client gets by default, and the few knobs that an operator may turn.
+
+Source: OAuth 2.1 §4.3, RFC 9700 §4.14.2, RFC 9449 §5, browser-based apps (RFC 10017). Lifetimes are seconds.
+Rule: the knobs are those of `Overrides`; a combination that is unsafe is refused here, at registration, so that
+no request ever meets one.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from detent.core.confirmation import Confirmation
+from detent.core.errors import InvalidClientMetadata
+from detent.core.ids import Seconds
+
+ClientKind = Literal["browser", "native", "cli", "web", "machine"]
+OnReuse = Literal["revoke", "suspect"]
+Rotates = Literal["unbound", "always", "never"]
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+ACCESS_LIFE_RANGE = (10, DAY)
+OVERLAP_RANGE = (0, 10 * MINUTE)
+REFRESH_LIFE_MAX = 3650 * DAY
+
+
+class RefreshPolicy(msgspec.Struct, frozen=True):
+    """The policy in force. `rotates`: "unbound" means every family without a key binding (public clients)."""
+
+    rotates: Rotates
+    overlap: Seconds
+    on_reuse: OnReuse
+    access_life: Seconds
+    idle: Seconds
+    absolute: Seconds
+
+    def rotating(self, cnf: Confirmation) -> bool:
+        """OAuth 2.1 §4.3.1: a public client's refresh token is bound to a key or it rotates."""
+        return self.rotates == "always" or (self.rotates == "unbound" and cnf.is_bearer)
+
+
+class Overrides(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a client changes of its kind's defaults; `None` keeps the default."""
+
+    rotating: bool | None = None
+    overlap: int | None = None
+    on_reuse: OnReuse | None = None
+    access_life: int | None = None
+    idle: int | None = None
+    absolute: int | None = None
+
+
+class KindDefaults(msgspec.Struct, frozen=True):
+    policy: RefreshPolicy
+    public: bool
+    clause: str
+
+
+def _kind(
+    clause: str, public: bool, overlap: int, on_reuse: OnReuse, access: int, idle: int, absolute: int
+) -> KindDefaults:
+    rotates: Rotates = "unbound" if public else "never"
+    policy = RefreshPolicy(rotates, Seconds(overlap), on_reuse, Seconds(access), Seconds(idle), Seconds(absolute))
+    return KindDefaults(policy, public, clause)
+
+
+KINDS: Final[dict[ClientKind, KindDefaults]] = {
+    "browser": _kind("RFC 9700 §4.14.2, RFC 10017", True, 0, "revoke", 10 * MINUTE, 12 * HOUR, 7 * DAY),
+    "native": _kind("RFC 8252, RFC 9700 §4.14.2", True, 60, "revoke", HOUR, 30 * DAY, 180 * DAY),
+    "cli": _kind("RFC 9700 §4.14.2", True, 60, "suspect", HOUR, 14 * DAY, 90 * DAY),
+    "web": _kind("OAuth 2.1 §4.3", False, 60, "revoke", HOUR, 14 * DAY, 90 * DAY),
+    "machine": _kind("RFC 6749 §4.4.3", False, 60, "revoke", HOUR, 14 * DAY, 90 * DAY),
+}
+
+LONGEST_IDLE: Final = Seconds(max(kind.policy.idle for kind in KINDS.values()))
+
+
+def effective_policy(kind: ClientKind, overrides: Overrides) -> RefreshPolicy:
+    """The kind's defaults with the client's overrides. Raises InvalidClientMetadata for an unsafe mix."""
+    defaults = KINDS[kind]
+    rotates = defaults.policy.rotates
+    if overrides.rotating is not None:
+        if defaults.public:
+            raise InvalidClientMetadata(
+                f"rotating cannot be set for a {kind} client: a public client always rotates unless its tokens "
+                "are bound to a key (OAuth 2.1 4.3.1)."
+            )
+        rotates = "always" if overrides.rotating else "never"
+    policy = RefreshPolicy(
+        rotates,
+        _within("overlap", overrides.overlap, defaults.policy.overlap, *OVERLAP_RANGE),
+        overrides.on_reuse or defaults.policy.on_reuse,
+        _within("access_life", overrides.access_life, defaults.policy.access_life, *ACCESS_LIFE_RANGE),
+        _within("idle", overrides.idle, defaults.policy.idle, 1, REFRESH_LIFE_MAX),
+        _within("absolute", overrides.absolute, defaults.policy.absolute, 1, REFRESH_LIFE_MAX),
+    )
+    if policy.idle <= 2 * policy.access_life:
+        raise InvalidClientMetadata(
+            f"idle ({policy.idle} s) must be longer than twice access_life ({policy.access_life} s): "
+            "otherwise an app that refreshes on time is logged out. Raise idle or lower access_life."
+        )
+    if policy.absolute < policy.idle:
+        raise InvalidClientMetadata(f"absolute ({policy.absolute} s) must not be shorter than idle ({policy.idle} s).")
+    return policy
+
+
+def _within(name: str, value: int | None, default: int, low: int, high: int) -> Seconds:
+    if value is None:
+        return Seconds(default)
+    if isinstance(value, bool) or not low <= value <= high:
+        raise InvalidClientMetadata(f"{name} must be between {low} and {high} seconds.")
+    return Seconds(value)

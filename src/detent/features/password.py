@@ -1,0 +1,51 @@
+"""The password grant (RFC 6749 §4.3): for the articles' walk-through and for migrations, never for a new app.
+
+OAuth 2.1 dropped it. It is off unless switched on for the server and given to a client, and profile `oauth21`
+refuses it. Leaves passwords to identity/, tokens to grants/issuing.py.
+"""
+
+from detent.core.api import granted
+from detent.core.authorization import Authorization, PendingAuthorization
+from detent.core.errors import InvalidGrant, InvalidRequest
+from detent.core.exchange import Form, TokenResponse
+from detent.core.ids import Instant
+from detent.core.scope import parse_scope
+from detent.grants.issuing import Issuing
+from detent.identity.people import People
+from detent.registry import Feature, TokenRequest
+
+
+class Password:
+    grant_type = "password"
+
+    def __init__(self, issuing: Issuing, people: People) -> None:
+        self._issuing = issuing
+        self._people = people
+
+    def screen(self, form: Form, client_id: str, now: Instant) -> None:
+        if form.get("username") is None or form.get("password") is None:
+            raise InvalidRequest("The parameters username and password are both needed.")
+
+    async def issue(self, request: TokenRequest, screened: None) -> TokenResponse:
+        form, client, now = request.form, request.client, request.now
+        apis = await self._issuing.asked_apis(form, client)
+        asked = form.get("scope")
+        scope = granted(client, apis, parse_scope(asked) if asked is not None else None)
+        user = await self._people.verify(form.values["username"], form.values["password"])
+        if user is None:
+            raise InvalidGrant("Wrong username or password.")
+        authorization = Authorization(
+            client.client_id,
+            user.subject,
+            scope,
+            tuple(api.identifier for api in apis),
+            now,
+            auth_time=now,
+            amr=("pwd",),
+        )
+        pending = PendingAuthorization(self._issuing.new_key(user.subject), authorization, expires_at=now)
+        return await self._issuing.begin(request, pending, user)
+
+
+def feature(issuing: Issuing, people: People) -> Feature:
+    return Feature("password", ("RFC 6749 §4.3",), grants=(Password(issuing, people),), conflicts=("oauth21",))

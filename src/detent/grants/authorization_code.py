@@ -1,0 +1,109 @@
+"""`authorization_code` (RFC 6749 §4.1.3) with PKCE (RFC 7636).
+
+A code is a sealed handle that lives 60 s: issuing one writes nothing, redeeming it inserts the family whose key it
+names. So a second redemption finds the key taken, and kills what the first one made (RFC 6749 §4.1.2, §10.5).
+Rule: everything is checked before the code is spent.
+"""
+
+import hmac
+from typing import Final
+
+import msgspec
+
+from detent.core.authorization import PendingAuthorization, code_challenge_s256, is_code_verifier
+from detent.core.changes import Changes, ReplaceFamily
+from detent.core.errors import Conflict, InvalidGrant, InvalidRequest, TemporarilyUnavailable
+from detent.core.events import Event
+from detent.core.exchange import Form, TokenResponse
+from detent.core.family import revoke
+from detent.core.ids import FamilyKey, Instant, Seconds
+from detent.grants.issuing import Issuing
+from detent.ports import Directory, EventSink
+from detent.registry import TokenRequest
+from detent.tokens.handle import CODE_PREFIX, Handles
+
+CODE_LIFE: Final = Seconds(60)
+_KILL_ATTEMPTS: Final = 5
+
+
+def sealed_code(handles: Handles, pending: PendingAuthorization) -> str:
+    """The authorization code for what was allowed; no write."""
+    return handles.seal(CODE_PREFIX, msgspec.msgpack.encode(pending))
+
+
+class AuthorizationCode:
+    grant_type = "authorization_code"
+
+    def __init__(self, issuing: Issuing, directory: Directory, sink: EventSink) -> None:
+        self._issuing = issuing
+        self._directory = directory
+        self._sink = sink
+
+    def screen(self, form: Form, client_id: str, now: Instant) -> PendingAuthorization:
+        code = form.get("code")
+        if code is None:
+            raise InvalidRequest("The parameter code is missing.")
+        content = self._issuing.handles.unseal(CODE_PREFIX, code)
+        if content is None:
+            raise _refused("not a code of this server")
+        return msgspec.msgpack.decode(content, type=PendingAuthorization)
+
+    async def issue(self, request: TokenRequest, screened: PendingAuthorization) -> TokenResponse:
+        _check(screened, request)
+        user = await self._directory.user(screened.authorization.subject)
+        if user is None or not user.enabled or user.epoch > screened.authorization.epochs.user:
+            raise _refused("the person was disabled, removed or cut off since")
+        try:
+            return await self._issuing.begin(request, screened, user)
+        except Conflict:
+            await self._kill(screened.key, request)
+            raise _refused("presented a second time") from None
+
+    async def _kill(self, key: FamilyKey, request: TokenRequest) -> None:
+        """RFC 6749 §4.1.2: revoke everything that the code's first redemption issued."""
+        for _ in range(_KILL_ATTEMPTS):
+            found = await self._issuing.store.family(key)
+            if found is None:
+                return
+            authorization = found.family.authorization
+            event = Event(
+                "code_replayed", request.now, about=key.text, client_id=authorization.client_id,
+                subject=authorization.subject, network=request.origin.network, agent=request.origin.agent.hex(),
+                support_id=request.support_id,
+            )  # fmt: skip
+            dead = revoke(found.family, "code_replay", request.now, event=event)
+            if dead is None:
+                return
+            try:
+                await self._issuing.store.apply(Changes((ReplaceFamily(dead),), (event,)))
+            except Conflict:
+                continue
+            self._sink.emit(event)
+            return
+        raise TemporarilyUnavailable("The server is busy with this authorization; try again.", retry_after=1)
+
+
+def _check(pending: PendingAuthorization, request: TokenRequest) -> None:
+    """Client, age, redirect URI, PKCE: in this order, each with the same answer. Raises InvalidGrant."""
+    form = request.form
+    if pending.authorization.client_id != request.client.client_id:
+        raise _refused("issued to another client")
+    if request.now >= pending.expires_at:
+        raise _refused("expired")
+    if pending.redirect_uri != form.get("redirect_uri"):  # RFC 6749 §4.1.3: identical values
+        raise _refused("redirect_uri differs from the authorization request")
+    if not pending.authorization.cnf.accepts(request.proved):
+        raise _refused("bound to another key")
+    verifier = form.get("code_verifier")
+    if pending.code_challenge is None:
+        if verifier is not None:  # RFC 9700 §4.8.2: a downgrade
+            raise _refused("code_verifier without a code_challenge")
+        return
+    if verifier is None or not is_code_verifier(verifier):
+        raise _refused("code_verifier missing or malformed")
+    if not hmac.compare_digest(code_challenge_s256(verifier), pending.code_challenge):
+        raise _refused("code_verifier does not match")
+
+
+def _refused(detail: str) -> InvalidGrant:
+    return InvalidGrant("The authorization code is unknown, expired or was used before. Sign in again.", detail=detail)

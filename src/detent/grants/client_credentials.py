@@ -1,0 +1,29 @@
+"""`client_credentials` (RFC 6749 §4.4): a client acts for itself; no person, no refresh token, no row."""
+
+from detent.core.api import granted, target
+from detent.core.errors import InvalidTarget
+from detent.core.exchange import Form, TokenResponse
+from detent.core.ids import Instant
+from detent.core.scope import parse_scope
+from detent.grants.issuing import Issuing
+from detent.registry import TokenRequest
+
+
+class ClientCredentials:
+    grant_type = "client_credentials"
+
+    def __init__(self, issuing: Issuing) -> None:
+        self._issuing = issuing
+
+    def screen(self, form: Form, client_id: str, now: Instant) -> None:
+        """Nothing here is cheap to forge and dear to refuse."""
+
+    async def issue(self, request: TokenRequest, screened: None) -> TokenResponse:
+        apis = await self._issuing.asked_apis(request.form, request.client)
+        if not apis:
+            raise InvalidTarget("Name the API with the parameter audience or resource; this client has no default.")
+        asked = request.form.get("scope")
+        scope = granted(request.client, apis, parse_scope(asked) if asked is not None else None)
+        wanted = target(apis, scope)
+        access_token, lifetime = self._issuing.mint.access_token(wanted, request.client, request.now, None)
+        return TokenResponse(access_token, request.proved.token_type, lifetime, " ".join(wanted.scope))

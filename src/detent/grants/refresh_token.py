@@ -1,0 +1,167 @@
+"""`refresh_token` (RFC 6749 §6): load the family, decide, mint, compare and swap.
+
+Order of checks: outer tag (before the client is authenticated) → row → inner tag → client → key binding → life,
+cut-offs → generation → scope and target. Consequences come last, so no stranger, wrong client or wrong key can
+end somebody's family. What a generation means is `decide` in core/family.py.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final, assert_never
+
+import msgspec
+
+from detent.core.changes import Changes, ReplaceFamily
+from detent.core.errors import Conflict, InvalidGrant, InvalidRequest, SlowDown, TemporarilyUnavailable
+from detent.core.events import Event
+from detent.core.exchange import Form, TokenResponse
+from detent.core.family import (
+    Decision,
+    Family,
+    Keep,
+    Presented,
+    Refuse,
+    Repeat,
+    Reuse,
+    Rotate,
+    Supersede,
+    decide,
+)  # fmt: skip
+from detent.core.ids import Instant
+from detent.core.people import CLAIMS_OF_SCOPE, claims_for
+from detent.core.scope import narrow, parse_scope
+from detent.grants.issuing import Issuing
+from detent.grants.repeats import RepeatLimit
+from detent.ports import Directory, EventSink, FoundFamily
+from detent.registry import RefreshStrategy, TokenRequest
+from detent.tokens.handle import MAX_GENERATION, RefreshHandle, is_of
+
+REFUSED: Final = "Unknown or invalid refresh token."
+RETRY_KEY_CHARACTERS: Final = 22
+_ATTEMPTS: Final = 4
+
+
+class RefreshToken:
+    grant_type = "refresh_token"
+
+    def __init__(
+        self,
+        issuing: Issuing,
+        directory: Directory,
+        sink: EventSink,
+        strategies: Mapping[str, RefreshStrategy],
+    ) -> None:
+        self._issuing = issuing
+        self._directory = directory
+        self._sink = sink
+        self._strategies = strategies
+        self._repeats = RepeatLimit()
+
+    def screen(self, form: Form, client_id: str, now: Instant) -> RefreshHandle | RefreshStrategy:
+        token = form.get("refresh_token")
+        if token is None:
+            raise InvalidRequest("The parameter refresh_token is missing.")
+        for strategy in self._strategies.values():
+            if strategy.recognises(token):
+                return strategy
+        handle = self._issuing.handles.open_refresh(token, client_id)
+        if handle is None:
+            raise InvalidGrant(REFUSED, detail="not a refresh token of this server for this client")
+        return handle
+
+    async def issue(self, request: TokenRequest, screened: RefreshHandle | RefreshStrategy) -> TokenResponse:
+        if not isinstance(screened, RefreshHandle):
+            return await screened.redeem(request.form.values["refresh_token"], request)
+        for _ in range(_ATTEMPTS):
+            found = await self._proved(screened, request)
+            around = await self._issuing.surroundings(request.client, found.user_epoch)
+            presented = Presented(screened.generation, screened.epoch, _retry_key_digest(request.form), request.origin)
+            decision = decide(found.family, presented, request.client.policy, around, request.now)
+            try:
+                return await self._carry_out(decision, found.family, request)
+            except Conflict:
+                continue  # somebody else moved the family: read it again and decide again
+        raise TemporarilyUnavailable("This refresh token is being used at the same moment; try again.", retry_after=1)
+
+    async def _proved(self, handle: RefreshHandle, request: TokenRequest) -> FoundFamily:
+        """The row of the handle, once the handle, the client and the key are proved. Raises InvalidGrant."""
+        found = await self._issuing.store.family(handle.key)
+        if found is None:
+            raise InvalidGrant(REFUSED, detail="the family was deleted")
+        if not is_of(handle, found.family):
+            raise InvalidGrant(REFUSED, detail="the inner tag is wrong")
+        authorization = found.family.authorization
+        if authorization.client_id != request.client.client_id:
+            raise InvalidGrant(REFUSED, detail="issued to another client")
+        if not authorization.cnf.accepts(request.proved):
+            raise InvalidGrant(REFUSED, detail="bound to another key")
+        return found
+
+    async def _carry_out(self, decision: Decision, family: Family, request: TokenRequest) -> TokenResponse:
+        """Mint what the decision allows, write what it changes. Raises Conflict if the family has moved."""
+        match decision:
+            case Refuse(reason=reason):
+                raise InvalidGrant(REFUSED, detail=reason)
+            case Reuse(reason=reason, after=after):
+                await self._write(family, after, request)
+                raise InvalidGrant(REFUSED, detail=reason)
+            case Keep(head=head, after=after):
+                return await self._answered(head, after, family, request)
+            case Repeat(head=head, after=after, bare=bare):
+                self._limit_repeats(family, request.now)
+                return await self._answered(head, after, family, request, with_refresh_token=not bare)
+            case Rotate(after=after) | Supersede(after=after):
+                return await self._answered(after, after, family, request)
+            case _:
+                assert_never(decision)
+
+    async def _answered(
+        self, head: Family, after: Family | None, before: Family, request: TokenRequest, *,
+        with_refresh_token: bool = True,
+    ) -> TokenResponse:  # fmt: skip
+        if head.generation >= MAX_GENERATION:
+            raise InvalidGrant(REFUSED, detail="the family has used up its generations")
+        asked, authorization = request.form.get("scope"), head.authorization
+        scope = authorization.scope if asked is None else narrow(parse_scope(asked), authorization.scope)
+        wanted = await self._issuing.target(request.form.resources, authorization, scope)
+        answer = self._issuing.answer(
+            head, wanted, request.client, request.now,
+            person=await self._person(head), with_refresh_token=with_refresh_token,
+        )  # fmt: skip
+        await self._write(before, after, request)
+        return answer
+
+    async def _person(self, family: Family) -> dict[str, Any]:
+        """What the new ID token says of the person: read only where a granted scope asks for it."""
+        scope = family.authorization.scope
+        if not any(name in CLAIMS_OF_SCOPE for name in scope):
+            return {}
+        user = await self._directory.user(family.authorization.subject)
+        return claims_for(user, scope) if user else {}
+
+    async def _write(self, before: Family, after: Family | None, request: TokenRequest) -> None:
+        if after is None:
+            return
+        events = _news(before, after, request.support_id)
+        await self._issuing.store.apply(Changes((ReplaceFamily(after),), events))
+        for event in events:
+            self._sink.emit(event)
+
+    def _limit_repeats(self, family: Family, now: Instant) -> None:
+        wait = self._repeats.seconds_to_wait(family.key, family.generation, now)
+        if wait:
+            raise SlowDown("This refresh token was repeated too often; wait a minute.", retry_after=wait)
+
+
+def _news(before: Family, after: Family, support_id: str) -> tuple[Event, ...]:
+    """The events that this change added to the family's history."""
+    known = set(before.history)
+    return tuple(msgspec.structs.replace(event, support_id=support_id) for event in after.history if event not in known)
+
+
+def _retry_key_digest(form: Form) -> bytes | None:
+    """The client's `retry_key` at rest; one with less than 128 bits counts as none (it only adds tolerance)."""
+    retry_key = form.get("retry_key")
+    if retry_key is None or len(retry_key) < RETRY_KEY_CHARACTERS:
+        return None
+    return hashlib.blake2b(retry_key.encode(), digest_size=16, person=b"retry key").digest()

@@ -1,0 +1,152 @@
+"""What the rooms above need from outside: Protocols whose docstring is the contract.
+
+`Store` is the hot port: few verbs, one write door. `Directory` only reads, for people and for lists; so a
+dashboard never widens the hot port. Every store passes the same contract suite (detent.testing.store_contract).
+Errors: `Conflict` and `StoreUnavailable` of core/errors.py, nothing else.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from detent.core.api import Api, SigningAlg
+from detent.core.changes import Changes, Record
+from detent.core.client import Client
+from detent.core.events import Event
+from detent.core.family import Family
+from detent.core.ids import ClientId, FamilyKey, Instant, Subject
+from detent.core.people import User
+
+
+class Installation(msgspec.Struct, frozen=True):
+    """Which store this is. `restore_epoch` rises with each restore of a backup, `server_epoch` with each cut-off."""
+
+    store_id: str
+    restore_epoch: int = 0
+    server_epoch: int = 0
+
+
+class FoundFamily(msgspec.Struct, frozen=True):
+    """A family and, from the same read, the cut-off of its subject now in force."""
+
+    family: Family
+    user_epoch: int
+
+
+class Store(Protocol):
+    """Durable state. Reads see only what is committed; a read never takes part in a write.
+
+    `client`, `api` and `installation` may answer from memory that is at most one second old; what this process
+    itself wrote it sees at once. Everything else is read from the one primary store.
+    """
+
+    async def client(self, client_id: str) -> Client | None: ...
+
+    async def api(self, identifier: str) -> Api | None: ...
+
+    async def installation(self) -> Installation: ...
+
+    async def family(self, key: FamilyKey) -> FoundFamily | None:
+        """One statement on one placement."""
+        ...
+
+    async def record(self, kind: str, key: str) -> Record | None:
+        """The record, expired or not: the caller compares `expires_at` with its clock."""
+        ...
+
+    async def apply(self, changes: Changes) -> None:
+        """Carry out all parts and append the events in one commit; return once it is durable.
+
+        Raises Conflict if a part does not find what it expects: nothing was written. Raises StoreUnavailable if
+        the store cannot write or the fate of the commit is unknown. Cancelling the caller does not undo a write.
+        """
+        ...
+
+    async def sweep(self, now: Instant, *, retention: int) -> int:
+        """Delete records that expired and families whose absolute end passed `retention` seconds ago.
+
+        Works in bounded portions and returns how many rows it deleted; 0 means there is nothing left to do.
+        """
+        ...
+
+
+class Directory(Protocol):
+    """Reads beside the hot path: people, lists and searches. Lists are in key order; `after` continues one."""
+
+    async def user(self, subject: str) -> User | None: ...
+
+    async def user_by_name(self, username: str) -> User | None:
+        """By canonical username (core.people.canonical_username is applied here)."""
+        ...
+
+    async def clients(self, *, after: str = "", limit: int = 100) -> Sequence[Client]: ...
+
+    async def apis(self, *, after: str = "", limit: int = 100) -> Sequence[Api]: ...
+
+    async def users(self, *, after: str = "", limit: int = 100) -> Sequence[User]: ...
+
+    async def families(
+        self,
+        *,
+        subject: Subject | None = None,
+        client_id: ClientId | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> Sequence[Family]:
+        """`after` is a `FamilyKey.text`."""
+        ...
+
+    async def events(
+        self, *, about: str | None = None, after: int = 0, limit: int = 100
+    ) -> Sequence[tuple[int, Event]]:
+        """The audit log in order of commit, each with its number."""
+        ...
+
+
+class SecretKeys(msgspec.Struct, frozen=True):
+    """Symmetric keys of one purpose: `current` makes new values, all of `keys` (id → 32 bytes) verify old ones."""
+
+    current: int
+    keys: dict[int, bytes]
+
+    def __repr__(self) -> str:
+        return f"SecretKeys(current={self.current}, ids={sorted(self.keys)}, keys=***)"
+
+
+class Keys(Protocol):
+    """Private material, held outside the store. Answers come from memory; a rotation is seen within seconds."""
+
+    def signing_kid(self, alg: SigningAlg) -> str:
+        """The `kid` that signs now."""
+        ...
+
+    def sign(self, alg: SigningAlg, header: dict[str, Any], claims: dict[str, Any]) -> str:
+        """A compact JWS (RFC 7515) with `alg` and `kid` set; CPU only."""
+        ...
+
+    def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:
+        """Every key of these algorithms that signs, signed, or will sign next; public members only."""
+        ...
+
+    def handle_keys(self) -> SecretKeys:
+        """Outer tags and sealed handles."""
+        ...
+
+    def pepper(self) -> SecretKeys:
+        """The keyed hash of client secrets; never dropped while a secret under it lives."""
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> Instant: ...
+
+
+class Entropy(Protocol):
+    def token_bytes(self, size: int) -> bytes: ...
+
+
+class EventSink(Protocol):
+    """Where refusals and notable events go beside the store: never blocks, never raises, never gets a secret."""
+
+    def emit(self, event: Event) -> None: ...

@@ -1,0 +1,216 @@
+"""What can be added: the closed list of extension points, and the registry that joins the contributions.
+
+A `Feature` is a value; `app.py` lists the features, and present means on. Contributions are additive and
+disjoint: two owners of one name stop the start and both are named. Order is by named phase, never by number.
+Discovery metadata is merged from what stands here, so it cannot promise what is not routed.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
+from typing import Any, Literal, Protocol, TypeVar
+
+import msgspec
+
+from detent.core.api import SigningAlg
+from detent.core.client import Client
+from detent.core.confirmation import BEARER, Confirmation
+from detent.core.exchange import Form, Request, Response, TokenResponse
+from detent.core.family import Origin
+from detent.core.ids import Instant
+
+
+class TokenRequest(msgspec.Struct, frozen=True):
+    """A token request whose client is authenticated; `proved` is the key that the request proved to hold."""
+
+    form: Form
+    client: Client
+    now: Instant
+    origin: Origin
+    support_id: str
+    proved: Confirmation = BEARER
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Who a request says it is, before anything of it is believed."""
+
+    client_id: str
+    method: str
+    secret: str = ""
+
+    def __repr__(self) -> str:
+        return f"Claim({self.client_id!r}, {self.method}, secret=***)"
+
+
+class Grant(Protocol):
+    """A `grant_type` of the token endpoint."""
+
+    @property
+    def grant_type(self) -> str: ...
+
+    def screen(self, form: Form, client_id: str, now: Instant) -> Any:
+        """Refuse garbage before any I/O; what it returns is handed to `issue`. Raises OAuthError."""
+        ...
+
+    async def issue(self, request: TokenRequest, screened: Any) -> TokenResponse:
+        """Decide, mint, and as the last step write; a failure before the write leaves everything as it was."""
+        ...
+
+
+class ClientAuth(Protocol):
+    """A method of client authentication (RFC 6749 §2.3, RFC 7591 §2 `token_endpoint_auth_method`)."""
+
+    @property
+    def method(self) -> str: ...
+
+    def claim(self, request: Request, form: Form) -> Claim | None:
+        """What the request claims by this method; None where it does not use it. Raises OAuthError if malformed."""
+        ...
+
+    def proves(self, claim: Claim, client: Client | None, now: Instant) -> bool:
+        """Whether the claim is proved; takes the same time for an unknown client (None) as for a wrong secret."""
+        ...
+
+
+class TokenFormat(Protocol):
+    """What an access token looks like on the wire."""
+
+    @property
+    def name(self) -> str: ...
+
+    def mint(self, claims: dict[str, Any], alg: SigningAlg) -> str: ...
+
+    def recognises(self, token: str) -> bool:
+        """Whether the token has this form; says nothing of its being authentic."""
+        ...
+
+    def read(self, token: str, audience: str | None, now: Instant) -> Mapping[str, Any] | None:
+        """The claims of an authentic token that has not expired, for `audience` if one is named; else None."""
+        ...
+
+
+class RefreshStrategy(Protocol):
+    """How a refresh token that is not a family handle proves that it is still good."""
+
+    @property
+    def name(self) -> str: ...
+
+    def recognises(self, token: str) -> bool: ...
+
+    async def redeem(self, token: str, request: TokenRequest) -> TokenResponse: ...
+
+
+class Phase(Enum):
+    RESOLVE = "resolve"
+    CHECK = "check"
+    BIND = "bind"
+    RESPOND = "respond"
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """A step of the token endpoint between authentication and the grant, in the order of `Phase`."""
+
+    name: str
+    phase: Phase
+    run: Callable[[TokenRequest], Awaitable[TokenRequest]]
+
+
+class Possession(Protocol):
+    """Turns a request into the key it proved to hold (DPoP, mTLS)."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def prove(self, request: Request, now: Instant) -> Confirmation | None:
+        """None where the request proves nothing of this kind. Raises OAuthError for a bad proof."""
+        ...
+
+
+class ResponseMode(Protocol):
+    """How an authorization response travels to the client."""
+
+    @property
+    def name(self) -> str: ...
+
+    def respond(self, redirect_uri: str, parameters: Mapping[str, str]) -> Response: ...
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A path; `metadata` is the discovery member that names its URL, `cors` who may read its answers."""
+
+    path: str
+    methods: tuple[str, ...]
+    handler: Handler
+    metadata: str | None = None
+    cors: Literal["nobody", "everybody", "client"] = "nobody"
+
+
+class Feature(msgspec.Struct, frozen=True):
+    """One optional specification (or the base itself) as the sum of what it contributes."""
+
+    name: str
+    specs: tuple[str, ...]
+    grants: tuple[Grant, ...] = ()
+    client_auth: tuple[ClientAuth, ...] = ()
+    token_formats: tuple[TokenFormat, ...] = ()
+    strategies: tuple[RefreshStrategy, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    possession: tuple[Possession, ...] = ()
+    response_modes: tuple[ResponseMode, ...] = ()
+    routes: tuple[Route, ...] = ()
+    metadata: Mapping[str, Any] = {}
+    requires: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+
+
+class RegistryError(Exception):
+    """Two features claim one name, or one misses what it requires: the start stops with this sentence."""
+
+
+T = TypeVar("T")
+
+
+class Registry:
+    """The contributions of all features, joined and proved disjoint."""
+
+    def __init__(self, features: tuple[Feature, ...]) -> None:
+        _check_company(features)
+        self.features = features
+        self.grants = _joined("grant type", features, lambda f: [(g.grant_type, g) for g in f.grants])
+        self.client_auth = _joined("authentication method", features, lambda f: [(a.method, a) for a in f.client_auth])
+        self.token_formats = _joined("token format", features, lambda f: [(t.name, t) for t in f.token_formats])
+        self.strategies = _joined("refresh strategy", features, lambda f: [(s.name, s) for s in f.strategies])
+        self.possession = _joined("possession", features, lambda f: [(p.name, p) for p in f.possession])
+        self.response_modes = _joined("response mode", features, lambda f: [(m.name, m) for m in f.response_modes])
+        self.routes = _joined("route", features, lambda f: [(r.path, r) for r in f.routes])
+        self.metadata = _joined("metadata member", features, lambda f: [*f.metadata.items(), *_route_members(f)])
+        stages = _joined("stage", features, lambda f: [(s.name, s) for s in f.stages])
+        self.stages = tuple(stage for phase in Phase for stage in stages.values() if stage.phase is phase)
+
+
+def _route_members(feature: Feature) -> list[tuple[str, Any]]:
+    return [(route.metadata, route) for route in feature.routes if route.metadata]
+
+
+def _joined(what: str, features: tuple[Feature, ...], of: Callable[[Feature], list[tuple[str, T]]]) -> dict[str, T]:
+    owners: dict[str, str] = {}
+    joined: dict[str, T] = {}
+    for feature in features:
+        for name, value in of(feature):
+            if name in owners:
+                raise RegistryError(f"The {what} {name} is claimed by both {owners[name]} and {feature.name}.")
+            owners[name], joined[name] = feature.name, value
+    return joined
+
+
+def _check_company(features: tuple[Feature, ...]) -> None:
+    names = [feature.name for feature in features]
+    for feature in features:
+        if names.count(feature.name) > 1:
+            raise RegistryError(f"The feature {feature.name} is listed twice.")
+        if missing := [name for name in feature.requires if name not in names]:
+            raise RegistryError(f"The feature {feature.name} requires {', '.join(missing)}.")
+        if against := [name for name in feature.conflicts if name in names]:
+            raise RegistryError(f"The feature {feature.name} cannot stand beside {', '.join(against)}.")

@@ -1,0 +1,69 @@
+"""Is this access token of ours good right now? Asked by introspection, userinfo and revocation.
+
+An API that verifies alone sees signature and time; this also sees the family's end, cut-offs and revoked tokens
+(RFC 7662 §2.2). Rule: whatever is uncertain is not active; a store that cannot answer raises.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from detent.core.authorization import Epochs
+from detent.core.changes import Changes, InsertRecord, Record
+from detent.core.client import Client
+from detent.core.errors import Conflict
+from detent.core.family import Family
+from detent.core.ids import FamilyKey, Instant
+from detent.ports import Store
+from detent.registry import TokenFormat
+
+REVOKED_KIND: Final = "revoked_access_token"
+
+
+class LiveAccessToken(msgspec.Struct, frozen=True):
+    claims: Mapping[str, Any]
+    client: Client
+    family: Family | None
+
+
+class AccessTokens:
+    def __init__(self, formats: Mapping[str, TokenFormat], store: Store) -> None:
+        self._formats = formats
+        self._store = store
+
+    def read(self, token: str, now: Instant, audience: str | None = None) -> Mapping[str, Any] | None:
+        """The claims of an authentic, unexpired token; no I/O."""
+        for token_format in self._formats.values():
+            if token_format.recognises(token):
+                return token_format.read(token, audience, now)
+        return None
+
+    async def live(self, token: str, now: Instant, audience: str | None = None) -> LiveAccessToken | None:
+        """The token, if nothing has ended it; else None."""
+        claims = self.read(token, now, audience)
+        if claims is None:
+            return None
+        client = await self._store.client(claims["client_id"])
+        if client is None or not client.enabled or await self._store.record(REVOKED_KIND, claims["jti"]):
+            return None
+        if "authorization_id" not in claims:
+            return LiveAccessToken(claims, client, None)
+        family = await self._live_family(claims["authorization_id"], client)
+        return LiveAccessToken(claims, client, family) if family else None
+
+    async def revoke(self, claims: Mapping[str, Any]) -> None:
+        """End this one token (RFC 7009 §2.1); its family, if any, goes on. Once revoked it stays so."""
+        record = Record(REVOKED_KIND, claims["jti"], b"", Instant(claims["exp"]))
+        try:
+            await self._store.apply(Changes((InsertRecord(record),)))
+        except Conflict:
+            return
+
+    async def _live_family(self, authorization_id: str, client: Client) -> Family | None:
+        key = FamilyKey.parse(authorization_id)
+        found = await self._store.family(key) if key else None
+        if found is None or found.family.status != "live":
+            return None
+        present = Epochs(found.user_epoch, client.epoch, (await self._store.installation()).server_epoch)
+        return None if found.family.authorization.epochs.behind(present) else found.family

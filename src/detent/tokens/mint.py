@@ -1,0 +1,61 @@
+"""Mints every token of an answer: CPU only, and always before the write.
+
+Rule: no token outlives the absolute end of what it comes from, and none says more than its target allows.
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Final
+
+from detent.core.api import SigningAlg, Target
+from detent.core.authorization import Authorization
+from detent.core.claims import access_claims, id_claims
+from detent.core.client import Client
+from detent.core.family import Family
+from detent.core.ids import Instant, Seconds
+from detent.core.policy import HOUR
+from detent.ports import Entropy, Keys
+from detent.registry import TokenFormat
+
+ID_TOKEN_LIFE: Final = Seconds(HOUR)
+ID_TOKEN_ALG: Final[SigningAlg] = "RS256"
+USERINFO_FORMAT: Final = "jwt"
+
+
+class Mint:
+    def __init__(self, issuer: str, formats: Mapping[str, TokenFormat], keys: Keys, entropy: Entropy) -> None:
+        self.issuer = issuer
+        self._formats = formats
+        self._keys = keys
+        self._entropy = entropy
+
+    def access_token(self, target: Target, client: Client, now: Instant, family: Family | None) -> tuple[str, Seconds]:
+        """An access token and the seconds it lives; without a family it is the client's own (client_credentials)."""
+        lives = [client.policy.access_life, *(api.access_life for api in target.apis if api.access_life)]
+        expires_at = Instant(now + min(lives))
+        if family:
+            expires_at = min(expires_at, family.absolute_until)
+        claims = access_claims(
+            self.issuer,
+            target,
+            subject=family.authorization.subject if family else client.client_id,
+            client_id=client.client_id,
+            now=now,
+            expires_at=expires_at,
+            jti=base64.urlsafe_b64encode(self._entropy.token_bytes(15)).decode(),
+            authorization=family.authorization if family else None,
+            authorization_id=family.key if family else None,
+        )
+        name, alg = (target.apis[0].token_format, target.apis[0].signing_alg) if target.apis else _USERINFO
+        return self._formats[name].mint(claims, alg), Seconds(expires_at - now)
+
+    def id_token(
+        self, authorization: Authorization, person: dict[str, Any], now: Instant, nonce: str | None = None
+    ) -> str:
+        claims = id_claims(
+            self.issuer, authorization, person, now=now, expires_at=Instant(now + ID_TOKEN_LIFE), nonce=nonce
+        )
+        return self._keys.sign(ID_TOKEN_ALG, {"typ": "JWT"}, claims)
+
+
+_USERINFO: Final[tuple[str, SigningAlg]] = (USERINFO_FORMAT, "RS256")
