@@ -153,7 +153,7 @@ def is_young(family: Family, policy: RefreshPolicy, now: Instant) -> bool:
     return policy.overlap > 0 and family.rotated_at is not None and now - family.rotated_at <= policy.overlap
 
 
-def born(key: FamilyKey, authorization: Authorization, absolute_until: Instant, origin: Origin = Origin()) -> Family:
+def born(key: FamilyKey, authorization: Authorization, absolute_until: Instant, origin: Origin) -> Family:
     """A family without a refresh token: its row holds the authorization, so that it can be revoked."""
     now = authorization.created_at
     return Family(key, authorization, absolute_until, origin=origin, last_used_at=now)

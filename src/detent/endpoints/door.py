@@ -1,0 +1,52 @@
+"""What every endpoint for clients does before and after its own work: form, client, error, CORS.
+
+Used by token, revocation and introspection, so that none can forget a step (RFC 6749 §2.3, §5.2).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from detent.client_auth.authenticate import authenticated, claimed
+from detent.core.client import Client
+from detent.core.errors import OAuthError
+from detent.core.exchange import Form, Request, Response
+from detent.core.ids import Instant
+from detent.ports import Clock, Store
+from detent.registry import Claim, ClientAuth
+from detent.web.asgi import refused
+from detent.web.cors import readable_by
+from detent.web.form import parse_form
+
+
+class Door:
+    def __init__(self, client_auth: Mapping[str, ClientAuth], store: Store, clock: Clock) -> None:
+        self._client_auth = client_auth
+        self._store = store
+        self._clock = clock
+
+    def now(self) -> Instant:
+        return self._clock.now()
+
+    def claim(self, request: Request, form: Form) -> Claim:
+        """Who the request says it is; no I/O."""
+        return claimed(self._client_auth, request, form)
+
+    async def client(self, claim: Claim, now: Instant) -> Client:
+        """Who it is. Raises InvalidClient."""
+        return await authenticated(self._client_auth, claim, self._store, now)
+
+    async def answer(self, request: Request, work: Callable[[Form], Awaitable[Response]]) -> Response:
+        """The response of `work`, or its error, readable by the client's own browser origins."""
+        form = parse_form(request)
+        try:
+            response = await work(form)
+        except OAuthError as error:
+            response = refused(request, error)
+        if "origin" not in request.headers:
+            return response
+        return readable_by(await self._claimed_client(request, form), request, response)
+
+    async def _claimed_client(self, request: Request, form: Form) -> Client | None:
+        try:
+            return await self._store.client(self.claim(request, form).client_id)
+        except OAuthError:
+            return None

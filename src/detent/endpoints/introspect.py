@@ -1,0 +1,90 @@
+"""`/oauth/introspect` (RFC 7662): what a token says and whether it is good, asked by those it concerns.
+
+A client may ask about the tokens it was given, and a resource server about tokens of its API (`introspected_by`).
+Everything else is `{"active": false}` and nothing more (RFC 7662 §2.2, §4). Public clients may not ask.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from detent.core.authorization import Epochs
+from detent.core.client import Client
+from detent.core.errors import InvalidClient, InvalidRequest
+from detent.core.exchange import Form, Request, Response
+from detent.core.family import Family, why_over
+from detent.core.ids import Instant
+from detent.endpoints.door import Door
+from detent.ports import Store
+from detent.registry import Route
+from detent.tokens.access import AccessTokens, LiveAccessToken
+from detent.tokens.handle import Handles, RefreshHandle, is_of
+from detent.web.respond import json_private
+
+INACTIVE: Final = {"active": False}
+_TOLD: Final = ("iss", "sub", "aud", "client_id", "scope", "iat", "exp", "jti", "cnf", "auth_time", "acr", "amr")
+
+
+class IntrospectionEndpoint:
+    def __init__(self, door: Door, handles: Handles, access: AccessTokens, store: Store) -> None:
+        self._door = door
+        self._handles = handles
+        self._access = access
+        self._store = store
+
+    def route(self) -> Route:
+        return Route("/oauth/introspect", ("POST",), self.handle, metadata="introspection_endpoint")
+
+    async def handle(self, request: Request) -> Response:
+        return await self._door.answer(request, lambda form: self._introspect(request, form))
+
+    async def _introspect(self, request: Request, form: Form) -> Response:
+        now = self._door.now()
+        client = await self._door.client(self._door.claim(request, form), now)
+        if client.is_public:
+            raise InvalidClient("A public client cannot introspect: anybody could claim to be it.")
+        token = form.get("token")
+        if token is None:
+            raise InvalidRequest("The parameter token is missing.")
+        if handle := self._handles.open_refresh(token, client.client_id):
+            return json_private(await self._refresh_token(handle, client, now))
+        live = await self._access.live(token, now)
+        if live is None or not await self._concerns(live.claims, client):
+            return json_private(INACTIVE)
+        return json_private(_access_token(live))
+
+    async def _concerns(self, claims: Mapping[str, Any], client: Client) -> bool:
+        if claims["client_id"] == client.client_id:
+            return True
+        apis = [await self._store.api(audience) for audience in claims["aud"]]
+        return any(client.client_id in api.introspected_by for api in apis if api)
+
+    async def _refresh_token(self, handle: RefreshHandle, client: Client, now: Instant) -> dict[str, Any]:
+        """Active: the family lives and this is its present generation."""
+        found = await self._store.family(handle.key)
+        if found is None or not is_of(handle, found.family):
+            return INACTIVE
+        family = found.family
+        present = Epochs(found.user_epoch, client.epoch, (await self._store.installation()).server_epoch)
+        head = (handle.generation, handle.epoch) == (family.generation, family.epoch)
+        if not head or family.authorization.client_id != client.client_id or why_over(family, present, now):
+            return INACTIVE
+        return _refresh_claims(family)
+
+
+def _access_token(live: LiveAccessToken) -> dict[str, Any]:
+    token_type = live.family.authorization.cnf.token_type if live.family else "Bearer"
+    told = {name: live.claims[name] for name in _TOLD if name in live.claims}
+    return {"active": True, "token_type": token_type, **told}
+
+
+def _refresh_claims(family: Family) -> dict[str, Any]:
+    authorization = family.authorization
+    return {
+        "active": True,
+        "token_type": "refresh_token",
+        "client_id": authorization.client_id,
+        "sub": authorization.subject,
+        "scope": " ".join(authorization.scope),
+        "iat": authorization.created_at,
+        "exp": family.idle_until,
+    }

@@ -1,0 +1,57 @@
+"""Both discovery documents (RFC 8414, OpenID Connect Discovery §3), made from what is registered.
+
+Rule: nothing is promised here by hand. Endpoint URLs come from routes, methods and grants from the registry, so a
+deleted feature takes its promises with it.
+"""
+
+from typing import Any, Final
+
+from detent.core.exchange import Request, Response
+from detent.core.people import CLAIMS_OF_SCOPE
+from detent.core.scope import IDENTITY_SCOPES
+from detent.registry import Registry, Route
+from detent.tokens.mint import ID_TOKEN_ALG
+from detent.web.respond import json_public
+
+METADATA_MAX_AGE: Final = 300
+WELL_KNOWN: Final = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
+
+
+class MetadataEndpoint:
+    """The document is made once the registry stands; `publish` is called by the composition root."""
+
+    def __init__(self, issuer: str) -> None:
+        self._issuer = issuer
+        self._document: dict[str, Any] = {}
+
+    def routes(self) -> tuple[Route, ...]:
+        return tuple(Route(path, ("GET",), self.handle, cors="everybody") for path in WELL_KNOWN)
+
+    def publish(self, registry: Registry) -> None:
+        self._document = document(self._issuer, registry)
+
+    async def handle(self, request: Request) -> Response:
+        return json_public(self._document, METADATA_MAX_AGE)
+
+
+def document(issuer: str, registry: Registry) -> dict[str, Any]:
+    """RFC 8414 §2; members without a value are left out (§3.2)."""
+    methods = list(registry.client_auth)
+    with_secret = [method for method in methods if method != "none"]
+    claims = {"sub", "iss", "aud", "exp", "iat", "auth_time", *(c for cs in CLAIMS_OF_SCOPE.values() for c in cs)}
+    members: dict[str, Any] = {
+        "issuer": issuer,
+        "grant_types_supported": list(registry.grants),
+        "scopes_supported": list(IDENTITY_SCOPES),
+        "token_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_methods_supported": with_secret,
+        "response_modes_supported": list(registry.response_modes),
+        "code_challenge_methods_supported": ["S256"] if "authorization_code" in registry.grants else [],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ID_TOKEN_ALG],
+        "claims_supported": sorted(claims),
+    }
+    for name, value in registry.metadata.items():
+        members[name] = issuer + value.path.removeprefix("/") if isinstance(value, Route) else value
+    return {name: value for name, value in members.items() if value}

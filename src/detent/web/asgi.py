@@ -1,0 +1,172 @@
+"""The ASGI door: one request in, one `Response` out, whatever happens.
+
+Source: ASGI 3.0; RFC 9110 §7.4 (misdirected requests), §15.5.6 (405 and Allow). Body and header sizes are bounded
+before anything is parsed. Rule: nothing that a client sends ends in a 500; what does is a fault of ours, logged
+under the support id.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+import msgspec
+
+from detent.core.errors import (
+    Conflict,
+    InvalidRequest,
+    OAuthError,
+    PayloadTooLarge,
+    ServerError,
+    StoreUnavailable,
+    TemporarilyUnavailable,
+)
+from detent.core.exchange import Request, Response
+from detent.ports import Entropy
+from detent.registry import Route
+from detent.web.cors import preflight, readable_by_everybody
+from detent.web.respond import error_response, json_private
+
+log = logging.getLogger("detent.web")
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+MAX_BODY_BYTES: Final = 64 * 1024
+MAX_HEADER_BYTES: Final = 16 * 1024
+MAX_HEADERS: Final = 100
+
+
+class ClientGone(Exception):
+    """The peer hung up before its request was complete."""
+
+
+class Edge:
+    """`hosts` are the `Host` values that are ours; paths in `any_host` are answered under any (health probes)."""
+
+    def __init__(
+        self,
+        routes: Mapping[str, Route],
+        hosts: frozenset[str],
+        entropy: Entropy,
+        any_host: frozenset[str] = frozenset(),
+    ) -> None:
+        self._routes = routes
+        self._hosts = hosts
+        self._any_host = any_host
+        self._entropy = entropy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError(f"only http is served, not {scope['type']}")
+        request = self._head(scope)
+        try:
+            response = await self._answer(request, scope, receive)
+        except ClientGone:
+            return
+        await _send(response, send)
+
+    def _head(self, scope: Scope) -> Request:
+        headers: dict[str, str] = {}
+        repeated = set()
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            if name in headers:
+                repeated.add(name)
+                value = f"{headers[name]}, {value}"
+            headers[name] = value
+        peer = scope.get("client")
+        return Request(
+            method=scope["method"],
+            path=scope["path"],
+            query=scope["query_string"].decode("latin-1"),
+            headers=headers,
+            body=b"",
+            peer=peer[0] if peer else "",
+            support_id=self._entropy.token_bytes(6).hex(),
+            repeated=frozenset(repeated),
+        )
+
+    async def _answer(self, request: Request, scope: Scope, receive: Receive) -> Response:
+        """Every way of ending, in one place."""
+        try:
+            route = self._route(request, scope)
+            if isinstance(route, Response):
+                return route
+            body = await _body(request, receive)
+            response = await route.handler(msgspec.structs.replace(request, body=body))
+            return readable_by_everybody(response) if route.cors == "everybody" else response
+        except OAuthError as error:
+            return refused(request, error)
+        except (StoreUnavailable, Conflict) as error:
+            unavailable = TemporarilyUnavailable("The server cannot do this just now; try again.", retry_after=1)
+            unavailable.detail = str(error)
+            return refused(request, unavailable)
+        except ClientGone:
+            raise
+        except Exception:
+            log.exception("fault %s %s support_id=%s", request.method, request.path, request.support_id)
+            return error_response(request, ServerError("This is a fault of the server. Tell its operator the id."))
+
+    def _route(self, request: Request, scope: Scope) -> Route | Response:
+        if _too_large(scope):
+            return _plain(request, 431, "The headers are too large or too many.")
+        if request.headers.get("host", "").lower() not in self._hosts and request.path not in self._any_host:
+            return _plain(request, 421, "This server does not answer under that host name; use the issuer's.")
+        route = self._routes.get(request.path)
+        if route is None:
+            return _plain(request, 404, "There is nothing at this path.", code="not_found")
+        if request.method == "OPTIONS" and (answer := preflight(route, request)):
+            return answer
+        if request.method not in route.methods and not (request.method == "HEAD" and "GET" in route.methods):
+            refusal = _plain(request, 405, f"Use {' or '.join(route.methods)} here.")
+            return refusal.with_headers(("allow", ", ".join((*route.methods, "OPTIONS"))))
+        return route
+
+
+def refused(request: Request, error: OAuthError) -> Response:
+    """The answer to a request that ends in `error`; the reason goes to the log under the same support id."""
+    level = logging.WARNING if error.status >= 500 else logging.INFO
+    detail = error.detail or error.description
+    log.log(level, "%s %d %s support_id=%s: %s", request.path, error.status, error.code, request.support_id, detail)
+    return error_response(request, error)
+
+
+async def _body(request: Request, receive: Receive) -> bytes:
+    """The body, refused as soon as it is known to be too large."""
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdecimal():
+        raise InvalidRequest("Content-Length is not a number.")
+    size, chunks, more = int(announced), [], True
+    received = 0
+    while more:
+        if max(size, received) > MAX_BODY_BYTES:
+            raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunks.append(message.get("body", b""))
+        received += len(chunks[-1])
+        more = message.get("more_body", False)
+    if received > MAX_BODY_BYTES:
+        raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    return b"".join(chunks)
+
+
+def _too_large(scope: Scope) -> bool:
+    headers = scope["headers"]
+    return len(headers) > MAX_HEADERS or sum(len(n) + len(v) for n, v in headers) > MAX_HEADER_BYTES
+
+
+def _plain(request: Request, status: int, description: str, code: str = "invalid_request") -> Response:
+    text = f"{description} Support id: {request.support_id}."
+    body = {"error": code, "error_description": text, "support_id": request.support_id}
+    return json_private(body, status)
+
+
+async def _send(response: Response, send: Send) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    if response.status != 204:
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

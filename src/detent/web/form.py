@@ -1,0 +1,121 @@
+"""Parameters of a request body, parsed once and strictly (RFC 6749 §3.1, §3.2, Appendix B).
+
+Form and JSON bodies; a repeated parameter is refused, an empty one or null is absent, unknown ones are ignored.
+"""
+
+import json
+import re
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from detent.core.errors import InvalidRequest, UnsupportedMediaType
+from detent.core.exchange import Form, Request
+
+MAX_PARAMETERS: Final = 100
+MAX_RESOURCES: Final = 10
+_RESOURCES: Final = ("resource", "audience")
+_SECRETS: Final = frozenset(
+    {"client_secret", "client_assertion", "password", "code", "code_verifier", "refresh_token", "token", "access_token"}
+)
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_CHARSET: Final = re.compile(r';\s*charset="?([^";]*)"?', re.IGNORECASE)
+
+
+def parse_form(request: Request) -> Form:
+    """The parameters of the body. Raises InvalidRequest, or UnsupportedMediaType (415) for another kind of body."""
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    charset = _CHARSET.search(content_type)
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("Send the body without Content-Encoding.")
+    if charset and charset[1].strip().lower() not in ("utf-8", "us-ascii"):
+        raise UnsupportedMediaType("Send the body in UTF-8.")
+    if kind == "application/x-www-form-urlencoded":
+        pairs: list[tuple[str, Any]] = list(_urlencoded(_text(request.body)))
+    elif kind == "application/json":
+        pairs = _json(_text(request.body))
+    else:
+        raise UnsupportedMediaType("Send the parameters as application/x-www-form-urlencoded or application/json.")
+    form = _gathered(pairs)
+    _check_query(request.query, form)
+    return form
+
+
+def parse_query(query: str) -> list[tuple[str, str]]:
+    """The pairs of a query string. Raises InvalidRequest if it is malformed."""
+    return _urlencoded(query)
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequest("The body is not UTF-8.") from None
+
+
+def _urlencoded(text: str) -> list[tuple[str, str]]:
+    if _BAD_ESCAPE.search(text):
+        raise InvalidRequest("A percent sign is not followed by two hexadecimal digits.")
+    try:
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+    except UnicodeDecodeError:
+        raise InvalidRequest("A parameter does not decode to UTF-8.") from None
+    except ValueError:
+        raise InvalidRequest(f"More than {MAX_PARAMETERS} parameters.") from None
+
+
+def _json(text: str) -> list[tuple[str, Any]]:
+    """The members of the top object, duplicates and all, so that they are refused like those of a form."""
+    try:
+        pairs = json.loads(text, object_pairs_hook=_Members, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The body is not a JSON object.") from None
+    if not isinstance(pairs, _Members):
+        raise InvalidRequest("The body is not a JSON object.")
+    if len(pairs) > MAX_PARAMETERS:
+        raise InvalidRequest(f"More than {MAX_PARAMETERS} parameters.")
+    return [
+        (name, value)
+        for name, given in pairs
+        for value in (given if type(given) is list and name in _RESOURCES else [given])
+    ]
+
+
+class _Members(list[tuple[str, Any]]):
+    """A JSON object as its members, told apart from a JSON array."""
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _gathered(pairs: list[tuple[str, Any]]) -> Form:
+    values: dict[str, str] = {}
+    seen: set[str] = set()
+    resources: dict[str, None] = {}
+    for name, value in pairs:
+        if name in seen and name not in _RESOURCES:
+            raise InvalidRequest(f"The parameter {name[:50]} is repeated.")
+        seen.add(name)
+        if value is None or value == "":
+            continue
+        if not isinstance(value, str):
+            raise InvalidRequest(f"The parameter {name[:50]} must be a string.")
+        if "\0" in value:
+            raise InvalidRequest(f"The parameter {name[:50]} holds a NUL character.")
+        if name in _RESOURCES:
+            resources[value] = None
+        else:
+            values[name] = value
+    if len(resources) > MAX_RESOURCES:
+        raise InvalidRequest(f"At most {MAX_RESOURCES} resources can be asked for at once.")
+    return Form(values, tuple(resources))
+
+
+def _check_query(query: str, form: Form) -> None:
+    """RFC 6749 §2.3.1, §3.1: no secret in a URI, and no parameter in two places."""
+    if not query:
+        return
+    for name, _ in _urlencoded(query):
+        if name in _SECRETS or name in form.values:
+            raise InvalidRequest(f"The parameter {name[:50]} belongs in the body, not in the URL.")
