@@ -1,0 +1,35 @@
+"""The library for APIs: check an access token where it is used.
+
+Owns: verifying JWTs (pure), the issuer's keys and when to fetch them, introspection, the ASGI guard.
+Leaves: issuing and revoking to the server, what a subject may do to the API, other HTTP clients than the
+standard library's to a `Fetch` of yours.
+Rule: imports nothing of the server, and the server verifies with it: one verifier on both sides of the wire.
+"""
+
+from detent.resource_server.asgi import BearerGuard, Counters, claims
+from detent.resource_server.errors import InvalidToken, Unavailable, UnknownKey
+from detent.resource_server.fetch import Fetch, Response, fetch
+from detent.resource_server.introspect import Introspector
+from detent.resource_server.jwks import JwksCache, KeySource
+from detent.resource_server.keys import VerificationKey, VerificationKeys
+from detent.resource_server.verify import Audience, Claims, Verifier
+
+__all__ = [
+    "Audience",
+    "BearerGuard",
+    "Claims",
+    "Counters",
+    "Fetch",
+    "Introspector",
+    "InvalidToken",
+    "JwksCache",
+    "KeySource",
+    "Response",
+    "Unavailable",
+    "UnknownKey",
+    "VerificationKey",
+    "VerificationKeys",
+    "Verifier",
+    "claims",
+    "fetch",
+]

@@ -1,0 +1,168 @@
+"""The guard in front of an API: only a good access token gets past it. Plain ASGI, any framework.
+
+Source: RFC 6750, RFC 9068 §4. Whether a token is good is up to verify.py and introspect.py; what it allows
+beyond `scopes_required` is up to the API. CORS middleware goes outside: a preflight carries no token.
+Rule: one token, in one Authorization header, or no entry; only `lifespan` passes unguarded.
+
+    issuer = "https://id.example/"
+    guarded = BearerGuard(
+        app,
+        verifier=Verifier(issuer=issuer, audience="https://api.example"),
+        jwks=JwksCache(issuer + ".well-known/jwks.json"),
+        scopes_required=["read:secret"],
+    )
+    # in a handler: claims(request.scope).sub
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from detent.resource_server.bearer import Refusal, is_realm, is_scope_token, presented_token
+from detent.resource_server.errors import InvalidToken, Unavailable, UnknownKey
+from detent.resource_server.introspect import Introspector
+from detent.resource_server.jwks import KeySource
+from detent.resource_server.verify import Claims, Verifier
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_CLAIMS: Final = "detent.claims"
+_FORM: Final = b"application/x-www-form-urlencoded"
+# How much of a form is searched for a misplaced token. It is never used as one, wherever it stands.
+_FORM_BYTES: Final = 65_536
+
+
+def claims(scope: Scope) -> Claims:
+    """The verified claims of a guarded request; KeyError if no BearerGuard stands in front."""
+    found: Claims = scope[_CLAIMS]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a guard has done so far; the last two are requests to the authorization server."""
+
+    verified: int
+    refused: int
+    jwks_fetches: int
+    introspections: int
+
+
+class BearerGuard:
+    """ASGI middleware. `jwks` checks JWTs here; `introspection`, if given, is asked about all other tokens.
+
+    `opaque_prefix` and `refresh_prefix` begin detent's own handles; a refresh token is refused unasked.
+    `clock` tells seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        verifier: Verifier,
+        jwks: KeySource,
+        introspection: Introspector | None = None,
+        scopes_required: Collection[str] = (),
+        realm: str = "api",
+        opaque_prefix: str = "dtat_",
+        refresh_prefix: str = "dtrt_",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if isinstance(scopes_required, str) or not all(map(is_scope_token, scopes_required)):
+            raise ValueError("scopes_required must be a collection of scope names")
+        if not is_realm(realm):
+            raise ValueError("realm must be printable ASCII without quote and backslash")
+        self._app = app
+        self._verifier = verifier
+        self._jwks = jwks
+        self._introspection = introspection
+        self._scopes_required = frozenset(scopes_required)
+        self._realm = realm
+        self._opaque_prefix = opaque_prefix
+        self._refresh_prefix = refresh_prefix
+        self._clock = clock
+        self._verified = 0
+        self._refused = 0
+
+    @property
+    def counters(self) -> Counters:
+        introspections = self._introspection.introspections if self._introspection else 0
+        return Counters(self._verified, self._refused, self._jwks.fetches, introspections)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._app(scope, receive, send)
+        form, receive = await _form(scope, receive)
+        try:
+            token = presented_token(scope["headers"], scope.get("query_string", b""), form)
+            admitted = await self._admit(token)
+        except Refusal as refusal:
+            self._refused += 1
+            return await _send(refusal, self._realm, scope, receive, send)
+        self._verified += 1
+        await self._app({**scope, _CLAIMS: admitted}, receive, send)
+
+    async def _admit(self, token: str) -> Claims:
+        """Whose request this is. Raises Refusal."""
+        try:
+            admitted = await self._check(token)
+        except InvalidToken as error:
+            raise Refusal.invalid(error.reason) from None
+        except Unavailable:
+            raise Refusal.unavailable() from None
+        # RFC 9449 §7.2: a token that is bound to a key is worth nothing without the proof.
+        if admitted.cnf is not None:
+            raise Refusal.invalid("it is bound to a key and was presented without proof")
+        if not self._scopes_required <= admitted.scope:
+            raise Refusal.insufficient(self._scopes_required)
+        return admitted
+
+    async def _check(self, token: str) -> Claims:
+        if token.startswith(self._refresh_prefix):
+            raise InvalidToken("it is a refresh token")
+        if token.startswith(self._opaque_prefix) or token.count(".") != 2:
+            if self._introspection is None:
+                raise InvalidToken("opaque tokens are not accepted here")
+            return await self._introspection.claims(token)
+        keys = await self._jwks.keys()
+        try:
+            return self._verifier.verify(token, keys, self._clock())
+        except UnknownKey:
+            keys = await self._jwks.newer(keys)
+        return self._verifier.verify(token, keys, self._clock())
+
+
+async def _form(scope: Scope, receive: Receive) -> tuple[bytes, Receive]:
+    """The beginning of a form body, and a `receive` that still tells the whole of it."""
+    types = [value for name, value in scope["headers"] if name.lower() == b"content-type"]
+    if not any(value.partition(b";")[0].strip().lower() == _FORM for value in types):
+        return b"", receive
+    body, read, more = b"", list[Message](), True
+    while more and len(body) <= _FORM_BYTES:
+        message = await receive()
+        read.append(message)
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    read.reverse()
+
+    async def again() -> Message:
+        return read.pop() if read else await receive()
+
+    return body, again
+
+
+async def _send(refusal: Refusal, realm: str, scope: Scope, receive: Receive, send: Send) -> None:
+    start = "http.response"
+    if scope["type"] == "websocket":
+        await receive()  # websocket.connect
+        start = "websocket.http.response"
+        if start not in (scope.get("extensions") or {}):
+            return await send({"type": "websocket.close", "code": 1008})
+    headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers(realm)]
+    await send({"type": f"{start}.start", "status": refusal.status, "headers": headers})
+    await send({"type": f"{start}.body", "body": refusal.body()})

@@ -1,0 +1,112 @@
+"""Which public keys may verify a signature, and by which algorithm each.
+
+Source: RFC 7517 §4, RFC 7518 §3, RFC 8725 §3.1, §3.2. A key is weighed once, when it is read: what comes out
+can verify with the algorithms named beside it and with nothing else. Where keys come from is jwks.py.
+Rule: asymmetric only. `none` and HMAC do not exist here, so no public key is ever taken for a shared secret.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from joserfc.errors import JoseError
+from joserfc.jwa import JWS_ALGORITHMS, JWSAlgModel
+from joserfc.jwk import JWKRegistry, Key, OctKey, RSAKey
+
+from detent.resource_server.errors import InvalidToken, UnknownKey
+
+MAX_KID_CHARACTERS: Final = 256
+_ASYMMETRIC: Final = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
+)  # fmt: skip
+SIGNATURES: Final[Mapping[str, JWSAlgModel]] = {a.name: a for a in JWS_ALGORITHMS if a.name in _ASYMMETRIC}
+
+_PUBLIC: Final = frozenset({"kty", "kid", "use", "key_ops", "alg", "n", "e", "crv", "x", "y"})
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_MAX_KEYS: Final = 64
+_MAX_MEMBER_CHARACTERS: Final = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """One public key; `algorithms` is everything it may be used for."""
+
+    kid: str | None
+    algorithms: frozenset[str]
+    _key: Key
+
+    @classmethod
+    def from_jwk(cls, jwk: Mapping[str, Any]) -> Self | None:
+        """None for a key that must not be used: private, symmetric, weak, broken, or not for signatures."""
+        if _PRIVATE & jwk.keys():
+            return None
+        # x5u, x5c and the like are left behind: nothing in a key leads to another request.
+        public = {name: value for name, value in jwk.items() if name in _PUBLIC}
+        if any(len(value) > _MAX_MEMBER_CHARACTERS for value in public.values() if isinstance(value, str)):
+            return None
+        kid = public.get("kid")
+        if kid is not None and not is_kid(kid):
+            return None
+        try:
+            key = JWKRegistry.import_key(public)
+            key.check_key_op("verify")
+            algorithms = frozenset(name for name in SIGNATURES if _allows(key, name))
+        # A foreign document reaches deep into the library, which says no in many ways (an unhashable `use`).
+        except (JoseError, UnsupportedAlgorithm, ValueError, TypeError, KeyError):
+            return None
+        return cls(kid, algorithms, key) if algorithms else None
+
+    def verifies(self, alg: str, signing_input: bytes, signature: bytes) -> bool:
+        """Whether `signature` is this key's over `signing_input`. `alg` must be one of `algorithms`."""
+        return alg in self.algorithms and SIGNATURES[alg].verify(signing_input, signature, self._key)
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKeys:
+    """A key set as published, less everything that must not be used."""
+
+    keys: tuple[VerificationKey, ...] = ()
+
+    @classmethod
+    def from_jwks(cls, document: Mapping[str, Any]) -> Self:
+        """Read a JWK Set (RFC 7517 §5) and drop unusable keys. ValueError if it is not a key set at all."""
+        members = document.get("keys")
+        if not isinstance(members, list) or len(members) > _MAX_KEYS:
+            raise ValueError("not a JWK Set, or one with too many keys")
+        read = [VerificationKey.from_jwk(member) for member in members if isinstance(member, dict)]
+        return cls(tuple(key for key in read if key is not None))
+
+    def select(self, alg: str, kid: str | None) -> VerificationKey:
+        """The one key that fits. Raises UnknownKey for a `kid` not held, else InvalidToken."""
+        named = [key for key in self.keys if kid is None or key.kid == kid]
+        if not named and kid is not None:
+            raise UnknownKey("the signing key is unknown")
+        fitting = [key for key in named if alg in key.algorithms]
+        if len(fitting) != 1:
+            raise InvalidToken("no single key fits the token's algorithm")
+        return fitting[0]
+
+
+def is_kid(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_KID_CHARACTERS
+
+
+def _allows(key: Key, alg: str) -> bool:
+    """RFC 8725 §3.1: the key says by kty, crv, use and alg what it is for; weak keys are for nothing."""
+    if isinstance(key, OctKey) or (isinstance(key, RSAKey) and not _is_sound(key)):
+        return False
+    if alg == "EdDSA" and not isinstance(key.public_key, Ed25519PublicKey):
+        return False
+    try:
+        SIGNATURES[alg].check_key(key)
+    except JoseError:
+        return False
+    return True
+
+
+def _is_sound(key: RSAKey) -> bool:
+    """RFC 7518 §3.3 (size), FIPS 186-5 §5.1 (exponent); the upper bounds keep verifying cheap."""
+    public = key.public_key
+    return 2_048 <= public.key_size <= 8_192 and 65_537 <= public.public_numbers().e < 2**64
