@@ -1,0 +1,88 @@
+"""Real servers in this process, on real sockets, for tests that speak HTTP and move the clock themselves.
+
+Owns: starting ASGI applications on one event loop in a thread, and stopping them. What is served is the caller's.
+Rule: the only time that a served house knows is that of the clock it was built with.
+"""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import uvicorn
+
+T = TypeVar("T")
+Application = Callable[..., Awaitable[None]]
+START_SECONDS = 10
+
+
+class Loopback:
+    """A listening socket on a free port of 127.0.0.1, taken before the application is built."""
+
+    def __init__(self) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/"
+
+
+class ServerThread:
+    """One event loop in a thread; `call` runs a coroutine there, `serve` starts an application there."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="detent-test-server", daemon=True)
+        self._stack = AsyncExitStack()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.call(self._stack.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the server's loop and wait for its result."""
+        return self.submit(work).result()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def at_exit(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call this on the loop when the thread ends, last come first served."""
+
+        async def register() -> None:
+            self._stack.push_async_callback(close)
+
+        self.call(register())
+
+    def serve(self, application: Application, loopback: Loopback) -> None:
+        """Serve until the thread ends; returns once connections are accepted."""
+        config = uvicorn.Config(application, http="httptools", lifespan="off", log_config=None, access_log=False)
+        server = _Server(config)
+        done = self.submit(server.serve(sockets=[loopback.socket]))
+        if not server.ready.wait(START_SECONDS):
+            raise TimeoutError("the server did not start")
+
+        async def stop() -> None:
+            server.should_exit = True
+            await asyncio.wrap_future(done)
+
+        self.at_exit(stop)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.ready.set()

@@ -1,0 +1,219 @@
+"""A whole detent for tests that speak HTTP: issuer, API and people on real sockets, on a clock the test moves.
+
+The cast: `testclient` rotates strictly, `app` is a native app with an overlap of 60 s, `cli` suspects, `spa` is a
+browser app, `web` a confidential app that does not rotate, `other` a stranger with a secret of its own, `machine`
+acts for itself, `demo-api` may introspect. The APIs: API (JWT), REPORTS (JWT), VAULT (opaque), CURVE (ES256).
+"""
+
+import base64
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from detent.app import House, Outside
+from detent.client_auth.secret import secret_digest
+from detent.core.api import Api
+from detent.core.authorization import Authorization, PendingAuthorization, code_challenge_s256
+from detent.core.changes import Changes, InsertApi, InsertClient, Part
+from detent.core.client import DEFAULT_GRANTS, AuthMethod, Client
+from detent.core.events import Event
+from detent.core.family import Ahead, Family
+from detent.core.ids import ClientId, Instant
+from detent.core.people import User
+from detent.core.policy import KINDS, ClientKind, Overrides
+from detent.demo.api import demo_api
+from detent.grants.authorization_code import CODE_LIFE, sealed_code
+from detent.identity.passwords import CHEAP, Passwords
+from detent.keys.file import FileKeys
+from detent.stores.memory import MemoryStore
+from detent.stores.sqlite import SqliteStore
+from detent.testing.clock import ManualClock
+from detent.testing.server import Loopback, ServerThread
+from detent.tokens.handle import Handles
+
+START = Instant(1_790_000_000)
+SECRET = "secret"
+VERIFIER = "a-code-verifier-of-at-least-forty-three-characters"
+REDIRECT_URI = "http://127.0.0.1:7777/callback"
+ORIGIN = "http://127.0.0.1:7777"
+API, REPORTS, VAULT, CURVE = (f"https://{name}.example/" for name in ("api", "reports", "vault", "curve"))
+SCOPES = {"read": "Read", "write": "Write"}
+
+
+class ListSink:
+    """An EventSink that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+
+
+class Detent:
+    """What a test holds: the running house and short ways to speak to it over HTTP."""
+
+    def __init__(self, thread: ServerThread, house: House, clock: ManualClock, sink: ListSink, api_url: str) -> None:
+        self.thread = thread
+        self.house = house
+        self.clock = clock
+        self.sink = sink
+        self.store: Any = house.outside.store
+        self.issuer = house.issuer
+        self.http = httpx.Client(base_url=house.issuer, timeout=30)
+        self.api = httpx.Client(base_url=api_url, timeout=30)
+
+    def token(self, client: str = "testclient", **form: Any) -> httpx.Response:
+        """A request to /oauth/token as this client, with its secret if it has one."""
+        return self.post("/oauth/token", client, **form)
+
+    def post(self, path: str, client: str | None, headers: dict[str, str] | None = None, **form: Any) -> httpx.Response:
+        auth = None
+        if client in CONFIDENTIAL:
+            auth = (client, SECRET)
+        elif client:
+            form = {"client_id": client, **form}
+        return self.http.post(path, data=form, auth=auth, headers=headers)
+
+    def sign_in(self, client: str = "testclient", **form: Any) -> dict[str, Any]:
+        """The tokens of a new sign-in: by password where the client has that grant, else by code."""
+        if client == "testclient":
+            answer = self.token(client, grant_type="password", username="test", password="test", **form)
+        else:
+            answer = self.redeem(client, self.code(client, **form))
+        assert answer.status_code == 200, answer.text
+        tokens: dict[str, Any] = answer.json()
+        return tokens
+
+    def refresh(self, client: str, refresh_token: str, **form: Any) -> httpx.Response:
+        return self.token(client, grant_type="refresh_token", refresh_token=refresh_token, **form)
+
+    def refreshed(self, client: str, refresh_token: str, **form: Any) -> dict[str, Any]:
+        answer = self.refresh(client, refresh_token, **form)
+        assert answer.status_code == 200, answer.text
+        tokens: dict[str, Any] = answer.json()
+        return tokens
+
+    def code(self, client: str = "app", scope: str = "read write", resource: tuple[str, ...] = (API,), **change: Any) -> str:
+        """An authorization code as the authorization endpoint seals it; `change` alters the pending authorization."""
+        user = self.user("test")
+        now = self.clock.now()
+        authorization = Authorization(
+            ClientId(client), user.subject, tuple(scope.split()), tuple(resource), now, auth_time=now, amr=("pwd",)
+        )
+        pending = PendingAuthorization(
+            self.house.issuing.new_key(user.subject),
+            authorization,
+            Instant(now + CODE_LIFE),
+            redirect_uri=REDIRECT_URI,
+            code_challenge=code_challenge_s256(VERIFIER),
+        )
+        return sealed_code(self.house.handles, msgspec.structs.replace(pending, **change))
+
+    def redeem(self, client: str, code: str, **form: Any) -> httpx.Response:
+        fields = {"redirect_uri": REDIRECT_URI, "code_verifier": VERIFIER} | form
+        present = {name: value for name, value in fields.items() if value is not None}
+        return self.token(client, grant_type="authorization_code", code=code, **present)
+
+    def introspect(self, token: str, client: str = "testclient") -> dict[str, Any]:
+        answer = self.post("/oauth/introspect", client, token=token)
+        assert answer.status_code == 200, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def revoke(self, token: str, client: str = "testclient", **form: Any) -> httpx.Response:
+        return self.post("/oauth/revoke", client, token=token, **form)
+
+    def secret(self, access_token: str, path: str = "/secret") -> httpx.Response:
+        return self.api.get(path, headers={"Authorization": f"Bearer {access_token}"})
+
+    def user(self, name: str) -> User:
+        found: User | None = self.thread.call(self.house.outside.directory.user_by_name(name))
+        assert found is not None
+        return found
+
+    def family(self, refresh_token: str, client: str = "testclient") -> Family:
+        """The stored family of a refresh token."""
+        handle = self.house.handles.open_refresh(refresh_token, client)
+        assert handle is not None
+        found = self.thread.call(self.store.family(handle.key))
+        assert found is not None
+        family: Family = found.family
+        return family
+
+    def at_once(self, ways: int, ask: Callable[[int], httpx.Response]) -> list[httpx.Response]:
+        """The answers to requests that are all under way together."""
+        with ThreadPoolExecutor(ways) as pool:
+            return list(pool.map(ask, range(ways)))
+
+    def apply(self, *parts: Part) -> None:
+        self.thread.call(self.store.apply(Changes(parts)))
+
+
+CONFIDENTIAL = ("testclient", "web", "other", "machine", "demo-api")
+
+
+def client(name: str, kind: ClientKind, keys: FileKeys, **more: Any) -> Client:
+    public = KINDS[kind].public
+    method: AuthMethod = "none" if public else "client_secret_basic"
+    secrets = () if public else (secret_digest(SECRET, keys, START),)
+    fields: dict[str, Any] = {
+        "grant_types": DEFAULT_GRANTS[kind],
+        "redirect_uris": (REDIRECT_URI,) if kind != "machine" else (),
+        "web_origins": (ORIGIN,) if kind == "browser" else (),
+        "scope": tuple(SCOPES),
+        "default_audience": API,
+    }
+    return Client(
+        ClientId(name), kind, START, token_endpoint_auth_method=method, secrets=secrets, **(fields | more)
+    )  # fmt: skip
+
+
+def cast(keys: FileKeys) -> Iterator[Part]:
+    strict = Overrides(rotating=True, overlap=0)
+    yield InsertClient(client("testclient", "web", keys, grant_types=("password", "refresh_token"), overrides=strict))
+    yield InsertClient(client("other", "web", keys, overrides=strict))
+    yield InsertClient(client("web", "web", keys))
+    yield InsertClient(client("app", "native", keys))
+    yield InsertClient(client("cli", "cli", keys))
+    yield InsertClient(client("spa", "browser", keys))
+    yield InsertClient(client("machine", "machine", keys, scope=("read",)))
+    yield InsertClient(client("demo-api", "machine", keys, scope=(), default_audience=None))
+    opaque: dict[str, Any] = {"token_format": "opaque", "introspected_by": ("demo-api",)}
+    yield InsertApi(Api(API, START, "Demo API", SCOPES))
+    yield InsertApi(Api(REPORTS, START, "Reports", {"read": "Read", "reports": "See reports"}))
+    yield InsertApi(Api(VAULT, START, "Vault", SCOPES, **opaque))
+
+
+@contextmanager
+def running(
+    folder: Path, keys_folder: Path, store: str = "sqlite", *, password_grant: bool = True, store_behind: Ahead = "refuse"
+) -> Iterator[Detent]:
+    """A house with the whole cast, served until the block ends."""
+    clock, sink = ManualClock(START), ListSink()
+    keys = FileKeys.open(keys_folder, clock)
+    issuer, api = Loopback(), Loopback()
+    with ServerThread() as thread:
+        opened: Any = thread.call(SqliteStore.open(folder / "detent.db")) if store == "sqlite" else MemoryStore()
+        if store == "sqlite":
+            thread.at_exit(opened.close)
+        passwords = Passwords(CHEAP)
+        outside = Outside(opened, opened, keys, clock, SystemEntropy(), sink, passwords)
+        house = House(outside, issuer=issuer.url, password_grant=password_grant, store_behind=store_behind)
+        thread.call(opened.apply(Changes(tuple(cast(keys)))))
+        person = {"name": "Test Person", "email": "test@example.com", "picture": "https://example.com/test.png"}
+        thread.call(house.people.add("test", "test", person))
+        thread.serve(house.asgi, issuer)
+        thread.serve(demo_api(issuer.url, API, VAULT, ("demo-api", SECRET), clock=clock.now), api)
+        detent = Detent(thread, house, clock, sink, api.url)
+        try:
+            yield detent
+        finally:
+            detent.http.close()
+            detent.api.close()
+            passwords.close()
