@@ -8,7 +8,7 @@ Rule: imports nothing of the server, and the server verifies with it: one verifi
 
 from detent.resource_server.asgi import BearerGuard, Counters, claims
 from detent.resource_server.errors import InvalidToken, Unavailable, UnknownKey
-from detent.resource_server.fetch import Fetch, Response, fetch
+from detent.resource_server.fetch import Fetch, Response, UrllibFetch
 from detent.resource_server.introspect import Introspector
 from detent.resource_server.jwks import JwksCache, KeySource
 from detent.resource_server.keys import VerificationKey, VerificationKeys
@@ -27,9 +27,9 @@ __all__ = [
     "Response",
     "Unavailable",
     "UnknownKey",
+    "UrllibFetch",
     "VerificationKey",
     "VerificationKeys",
     "Verifier",
     "claims",
-    "fetch",
 ]

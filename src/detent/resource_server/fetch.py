@@ -11,15 +11,11 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.message import Message
 from http.client import HTTPException, HTTPResponse
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from detent.resource_server.errors import Unavailable
-
-MAX_BODY_BYTES: Final = 131_072
-TIMEOUT_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +30,9 @@ class Response:
 class Fetch(Protocol):
     """GET, or POST if there is a body. Raises Unavailable if no complete, bounded answer came in time."""
 
-    async def __call__(self, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Response: ...
-
-
-async def fetch(url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Response:
-    """The `Fetch` that needs nothing but the standard library."""
-    request = urllib.request.Request(checked_url(url), data=body, headers=dict(headers))  # noqa: S310 (is checked)
-    try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            return await asyncio.to_thread(_send, request)
-    except (OSError, HTTPException, ValueError) as error:
-        reason = type(error).__name__
-    raise Unavailable(f"the authorization server could not be asked ({reason})")
+    async def __call__(
+        self, url: str, *, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Response: ...
 
 
 def checked_url(url: str) -> str:
@@ -76,21 +63,36 @@ class _AsAnswered(urllib.request.HTTPErrorProcessor):
     https_response = http_response
 
 
-def _send(request: urllib.request.Request) -> Response:
-    # A proxy for the outside world must not be asked for this machine's own loopback.
-    proxies = urllib.request.ProxyHandler({} if request.type == "http" else None)
-    opener = urllib.request.build_opener(proxies, _AsAnswered)
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-        body = b""
-        while chunk := answer.read1(65_536):
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise ValueError("the answer is too long")
-            if time.monotonic() > deadline:
-                raise TimeoutError
-        return Response(answer.status, _lower(answer.headers), body)
+@dataclass(frozen=True, slots=True)
+class UrllibFetch:
+    """The `Fetch` that needs nothing but the standard library; `timeout_seconds` bound the whole exchange."""
+
+    timeout_seconds: float = 5.0
+    max_body_bytes: int = 131_072
+
+    async def __call__(self, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Response:
+        request = urllib.request.Request(checked_url(url), data=body, headers=dict(headers))  # noqa: S310 (is checked)
+        try:
+            async with asyncio.timeout(self.timeout_seconds):
+                return await asyncio.to_thread(self._send, request)
+        except (OSError, HTTPException, ValueError) as error:
+            reason = type(error).__name__
+        raise Unavailable(f"the authorization server could not be asked ({reason})")
+
+    def _send(self, request: urllib.request.Request) -> Response:
+        # A proxy to the world outside must not be asked for this machine's own loopback.
+        proxies = urllib.request.ProxyHandler({} if request.type == "http" else None)
+        opener = urllib.request.build_opener(proxies, _AsAnswered)
+        deadline = time.monotonic() + self.timeout_seconds
+        with opener.open(request, timeout=self.timeout_seconds) as answer:
+            body = b""
+            while chunk := answer.read1(65_536):
+                body += chunk
+                if len(body) > self.max_body_bytes or time.monotonic() > deadline:
+                    raise ValueError("the answer is too long")
+            return Response(
+                answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
+            )
 
 
-def _lower(headers: Message) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+fetch: Final = UrllibFetch()
