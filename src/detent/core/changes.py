@@ -33,7 +33,10 @@ class InsertFamily(msgspec.Struct, frozen=True):
 
 
 class ReplaceFamily(msgspec.Struct, frozen=True):
-    """The compare-and-swap of the heart: one UPDATE on key and version."""
+    """The compare-and-swap of the heart: one UPDATE on key and version.
+
+    `authorization`, `absolute_until` and `seed` stay as they were inserted, whatever `family` says.
+    """
 
     family: Family
 
@@ -95,12 +98,17 @@ class RemoveApi(msgspec.Struct, frozen=True):
 
 
 class InsertUser(msgspec.Struct, frozen=True):
-    """Conflict if the subject or the canonical username exists."""
+    """Conflict if the subject or the canonical username exists, or the subject was removed.
+
+    A subject is never reassigned (OpenID Connect Core §2).
+    """
 
     user: User
 
 
 class ReplaceUser(msgspec.Struct, frozen=True):
+    """Conflict also if the canonical username is another's, or `epoch` falls; one that rises is the cut-off."""
+
     user: User
 
 

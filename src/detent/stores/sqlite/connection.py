@@ -1,0 +1,70 @@
+"""How the file is opened: who may read it, which pragmas hold, which SQLite is new enough.
+
+A pragma is read back, because a build may ignore one silently. Source: https://sqlite.org/wal.html, and for the
+version https://sqlite.org/wal.html#walresetbug. Everything here blocks: it runs in the store's thread.
+Every refusal is `StoreUnavailable` with a sentence for the operator.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from detent.core.errors import StoreUnavailable
+from detent.stores.sqlite.migrations import migrate
+
+OLDEST_SQLITE: Final = (3, 51, 3)  # older ones can lose a commit when two connections reset the WAL at once
+_OPENING_MS: Final = 5000
+
+PRAGMAS: Final[dict[str, str | int]] = {
+    "journal_mode": "wal",
+    "synchronous": 2,  # FULL: NORMAL lets a power cut undo what was acknowledged
+    "fullfsync": 1,  # macOS: fsync alone leaves it in the drive's cache
+    "checkpoint_fullfsync": 1,
+    "wal_autocheckpoint": 1000,
+    "foreign_keys": 1,
+    "trusted_schema": 0,
+    "cell_size_check": 1,
+}
+
+
+def open_connection(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+    """An up-to-date store at `path`, made if there is none. Never waits for a lock later on: the loop must not."""
+    _check_version(apsw.sqlite_lib_version())
+    try:
+        _create(path)
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+        try:
+            db.set_busy_timeout(_OPENING_MS)
+            _set_pragmas(db)
+            migrate(db)
+            db.set_busy_timeout(0)
+        except BaseException:
+            db.close()
+            raise
+    except (apsw.Error, OSError) as error:
+        raise StoreUnavailable(f"The store {path} cannot be opened: {error}") from error
+    return db
+
+
+def _check_version(text: str) -> None:
+    if tuple(map(int, text.split("."))) < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE))
+        raise StoreUnavailable(f"SQLite {text} is too old to share a file safely: {oldest} or newer is needed.")
+
+
+def _create(path: Path) -> None:
+    """SQLite gives -wal and -shm the mode of the file, so its own mode is all there is to set."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
+
+
+def _set_pragmas(db: apsw.Connection) -> None:
+    for name, wanted in PRAGMAS.items():
+        db.pragma(name, wanted)
+        if (found := db.pragma(name)) != wanted:
+            raise StoreUnavailable(f"SQLite did not take PRAGMA {name}={wanted} (it says {found}): not durable enough.")

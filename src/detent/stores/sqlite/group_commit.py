@@ -1,0 +1,257 @@
+"""One connection, and one commit for all that a tick of the event loop asks for.
+
+Reads of a tick run first, in a transaction of their own: they only ever see what is committed. Its writes then
+share one transaction, and only COMMIT, which waits for the disk, runs in a thread; what is asked for meanwhile
+waits for the next pass. Every write is answered after its COMMIT, and a batch that fails answers all of its writes
+with StoreUnavailable. The loop never waits for a lock: a busy file is tried again until patience ends.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, TypeVar
+
+import apsw
+import msgspec
+
+from detent.core.errors import Conflict, StoreUnavailable
+from detent.stores.rows import Row, Value
+from detent.stores.statements import Step
+
+_PORTION: Final = 256  # of each kind in one pass, so that a flood does not hold up the loop
+_RETRY_AFTER: Final = 0.005
+_TAKEN: Final = (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY)
+_UNFIT: Final = (ValueError, TypeError, OverflowError)  # what a value is called that no column can hold
+
+
+class Counters(msgspec.Struct):
+    """Statements carried out: SELECT, UPDATE or DELETE, INSERT; and the COMMITs that made writes durable."""
+
+    reads: int = 0
+    writes: int = 0
+    inserts: int = 0
+    commits: int = 0
+
+
+class _Read(msgspec.Struct):
+    text: str
+    values: tuple[Value, ...]
+    answer: asyncio.Future[list[Row]]
+    deadline: float
+
+
+class _Write(msgspec.Struct):
+    steps: Sequence[Step]
+    committed: Callable[[], None] | None
+    answer: asyncio.Future[int]
+    deadline: float
+    outcome: int | Exception = 0
+
+
+Asked = TypeVar("Asked", _Read, _Write)
+
+
+class GroupCommit:
+    def __init__(self, db: apsw.Connection, thread: ThreadPoolExecutor, *, patience: float, waiting: int) -> None:
+        self.counters = Counters()
+        self._db = db
+        self._cursor = db.cursor()
+        self._thread = thread
+        self._patience = patience
+        self._waiting = waiting
+        self._loop = asyncio.get_running_loop()
+        self._reads: deque[_Read] = deque()
+        self._writes: deque[_Write] = deque()
+        self._due = False
+        self._committing = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._drained: asyncio.Future[None] | None = None
+
+    def read(self, text: str, values: tuple[Value, ...]) -> asyncio.Future[list[Row]]:
+        deadline = self._admitted()
+        answer: asyncio.Future[list[Row]] = self._loop.create_future()
+        self._reads.append(_Read(text, values, answer, deadline))
+        return answer
+
+    def write(self, steps: Sequence[Step], committed: Callable[[], None] | None = None) -> asyncio.Future[int]:
+        """All steps or none; the answer is how many rows they changed.
+
+        `committed` is called before anyone is answered, also when the fate of the commit is unknown. A caller that
+        no longer waits takes nothing back.
+        """
+        deadline = self._admitted()
+        answer: asyncio.Future[int] = self._loop.create_future()
+        self._writes.append(_Write(steps, committed, answer, deadline))
+        return answer
+
+    async def close(self) -> None:
+        """Finish what was asked for, then close the file."""
+        if self._drained is None:
+            self._drained = self._loop.create_future()
+            self._wake()
+            await self._drained
+            await self._loop.run_in_executor(self._thread, self._db.close)
+            self._thread.shutdown(wait=False)
+
+    def _admitted(self) -> float:
+        """Until when the request may wait for another process. Raises StoreUnavailable for one too many."""
+        if self._drained is not None:
+            raise StoreUnavailable("The store is closed.")
+        if len(self._reads) + len(self._writes) >= self._waiting:
+            raise StoreUnavailable(f"{self._waiting} requests wait for the store already.")
+        self._wake()
+        return self._loop.time() + self._patience
+
+    def _wake(self) -> None:
+        if not self._due and not self._committing:
+            self._due = True
+            self._loop.call_soon(self._pass)
+
+    def _pass(self) -> None:
+        self._due = False
+        if self._reads:
+            self._carry_out_reads()
+        if self._writes:
+            self._carry_out_writes()
+        if self._committing:
+            return  # `_finish` goes on
+        if self._reads and self._retry is None:
+            self._wake()
+        if self._drained and not (self._reads or self._writes or self._drained.done()):
+            self._drained.set_result(None)
+
+    def _carry_out_reads(self) -> None:
+        batch = _portion(self._reads)
+        try:
+            self._cursor.execute("BEGIN")
+            for read in batch:
+                self._carry_out_read(read)
+        except Exception as error:
+            _refuse(batch, error)
+        self._leave_transaction()
+
+    def _carry_out_read(self, read: _Read) -> None:
+        if read.answer.done():  # nobody waits for it
+            return
+        try:
+            # Always to the end: a statement left open would keep its snapshot for the reads after it.
+            found = self._cursor.execute(read.text, read.values).fetchall()
+        except apsw.BusyError as error:
+            self._try_again(self._reads, [read], error)
+        except apsw.Error as error:
+            _refuse([read], error)
+        except _UNFIT as error:
+            read.answer.set_exception(error)
+        else:
+            self._count(read.text)
+            read.answer.set_result(found)
+
+    def _carry_out_writes(self) -> None:
+        batch = _portion(self._writes)
+        try:
+            self._cursor.execute("BEGIN IMMEDIATE")
+            for write in batch:
+                write.outcome = self._outcome(write.steps)
+        except apsw.BusyError as error:
+            self._leave_transaction()
+            self._try_again(self._writes, batch, error)
+        except Exception as error:  # SQLite may have undone more than the statement that failed
+            _refuse(batch, error)
+            self._leave_transaction()
+        else:
+            self._committing = True
+            commit = self._loop.run_in_executor(self._thread, self._commit)
+            commit.add_done_callback(partial(self._finish, batch))
+
+    def _outcome(self, steps: Sequence[Step]) -> int | Exception:
+        """How many rows the steps changed, or why they changed none."""
+        if len(steps) == 1:
+            return self._changed(steps)
+        self._cursor.execute("SAVEPOINT part")
+        outcome = self._changed(steps)
+        if isinstance(outcome, Exception):
+            self._cursor.execute("ROLLBACK TO part")
+        self._cursor.execute("RELEASE part")
+        return outcome
+
+    def _changed(self, steps: Iterable[Step]) -> int | Exception:
+        changed = 0
+        try:
+            for step in steps:
+                self._count(step.text)
+                self._cursor.execute(step.text, step.values)
+                rows = self._db.changes()
+                if step.must_change and not rows:
+                    return Conflict()
+                changed += rows
+        except apsw.ConstraintError as error:
+            taken = getattr(error, "extendedresult", 0) in _TAKEN
+            return Conflict() if taken else ValueError(f"The schema does not allow this value: {error}")
+        except _UNFIT as error:
+            return error
+        return changed
+
+    def _commit(self) -> None:
+        self._db.execute("COMMIT")
+
+    def _finish(self, batch: list[_Write], commit: asyncio.Future[None]) -> None:
+        self._committing = False
+        for write in batch:
+            if write.committed:
+                write.committed()
+        if error := commit.exception():
+            _refuse(batch, error)
+            self._leave_transaction()
+        else:
+            self.counters.commits += 1
+            _answer(batch)
+        if self._reads or self._writes or self._drained:
+            self._wake()
+
+    def _try_again(self, queue: deque[Asked], batch: list[Asked], error: apsw.BusyError) -> None:
+        """Another process is writing: put the batch back, less what has waited too long."""
+        now = self._loop.time()
+        _refuse([each for each in batch if each.deadline <= now], error)
+        queue.extendleft(each for each in reversed(batch) if each.deadline > now)
+        if queue and self._retry is None:
+            self._retry = self._loop.call_later(_RETRY_AFTER, self._retry_now)
+
+    def _retry_now(self) -> None:
+        self._retry = None
+        self._wake()
+
+    def _leave_transaction(self) -> None:
+        if self._db.in_transaction:
+            self._cursor.execute("ROLLBACK")
+
+    def _count(self, text: str) -> None:
+        if text.startswith("SELECT"):
+            self.counters.reads += 1
+        elif text.startswith("INSERT"):
+            self.counters.inserts += 1
+        elif not text.startswith("PRAGMA"):
+            self.counters.writes += 1
+
+
+def _portion(queue: deque[Asked]) -> list[Asked]:
+    return [queue.popleft() for _ in range(min(len(queue), _PORTION))]
+
+
+def _answer(batch: Iterable[_Write]) -> None:
+    for write in batch:
+        if write.answer.done():  # nobody waits for it
+            continue
+        if isinstance(write.outcome, Exception):
+            write.answer.set_exception(write.outcome)
+        else:
+            write.answer.set_result(write.outcome)
+
+
+def _refuse(batch: Iterable[_Read | _Write], error: BaseException) -> None:
+    for each in batch:
+        if not each.answer.done():
+            refusal = StoreUnavailable(f"The store could not answer: {error}")
+            refusal.__cause__ = error
+            each.answer.set_exception(refusal)

@@ -1,0 +1,127 @@
+"""What each part of a `Changes` is in SQL: a list of steps, made before any lock is taken.
+
+A step that must change a row and changes none is a `Conflict`; the backend undoes the steps before it.
+"""
+
+from typing import assert_never
+
+import msgspec
+
+from detent.core.changes import (
+    Changes,
+    ConsumeRecord,
+    EndSuspects,
+    InsertApi,
+    InsertClient,
+    InsertFamily,
+    InsertRecord,
+    InsertUser,
+    Part,
+    RaiseServerEpoch,
+    RemoveApi,
+    RemoveClient,
+    RemoveUser,
+    ReplaceApi,
+    ReplaceClient,
+    ReplaceFamily,
+    ReplaceRecord,
+    ReplaceUser,
+)
+from detent.core.events import Event
+from detent.core.ids import Instant, placement_of
+from detent.core.people import User, canonical_username
+from detent.stores import sql
+from detent.stores.rows import Value, cold_values, hot_values, json_of
+
+SWEEP_PORTION = 200  # rows of each table; small enough not to hold up the refreshes of the same commit
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One statement; `must_change`: it finds its row, or the whole `Changes` is a Conflict."""
+
+    text: str
+    values: tuple[Value, ...]
+    must_change: bool = True
+
+
+def steps_of(changes: Changes) -> list[Step]:
+    steps = [step for part in changes.parts for step in _steps(part)]
+    steps.extend(_append(event) for event in changes.events)
+    return steps
+
+
+def sweep_steps(now: Instant, retention: int) -> list[Step]:
+    return [
+        Step(sql.SWEEP_RECORDS, (now, SWEEP_PORTION), must_change=False),
+        Step(sql.SWEEP_FAMILIES, (now - retention, SWEEP_PORTION), must_change=False),
+    ]
+
+
+def _steps(part: Part) -> tuple[Step, ...]:
+    match part:
+        case ReplaceFamily(new):
+            key = new.key
+            return (Step(sql.REPLACE_FAMILY, (*hot_values(new), key.placement, key.id, new.version - 1)),)
+        case InsertFamily(new):
+            return (Step(sql.INSERT_FAMILY, (*cold_values(new), *hot_values(new))),)
+        case EndSuspects(placement, subject, client_id, reason):
+            return (Step(sql.END_SUSPECTS, (reason, placement, subject, client_id), must_change=False),)
+        case InsertRecord(new):
+            return (Step(sql.INSERT_RECORD, (new.kind, new.key, new.version, new.expires_at, new.value)),)
+        case ReplaceRecord(new):
+            values = (new.version, new.expires_at, new.value, new.kind, new.key, new.version - 1)
+            return (Step(sql.REPLACE_RECORD, values),)
+        case ConsumeRecord(kind, name, version, now):
+            return (Step(sql.CONSUME_RECORD, (kind, name, version, now)),)
+        case RaiseServerEpoch():
+            return (Step(sql.RAISE_SERVER_EPOCH, ()),)
+        case _:
+            return _registration_steps(part)
+
+
+def _registration_steps(
+    part: InsertClient | ReplaceClient | RemoveClient | InsertApi | ReplaceApi | RemoveApi
+    | InsertUser | ReplaceUser | RemoveUser,
+) -> tuple[Step, ...]:  # fmt: skip
+    match part:
+        case InsertClient(new):
+            return (Step(sql.INSERT_CLIENT, (new.client_id, new.version, json_of(new))),)
+        case ReplaceClient(new):
+            return (Step(sql.REPLACE_CLIENT, (new.version, json_of(new), new.client_id, new.version - 1)),)
+        case RemoveClient(client_id, version):
+            return (Step(sql.REMOVE_CLIENT, (client_id, version)),)
+        case InsertApi(new):
+            return (Step(sql.INSERT_API, (new.identifier, new.version, json_of(new))),)
+        case ReplaceApi(new):
+            return (Step(sql.REPLACE_API, (new.version, json_of(new), new.identifier, new.version - 1)),)
+        case RemoveApi(identifier, version):
+            return (Step(sql.REMOVE_API, (identifier, version)),)
+        case InsertUser(new):
+            return (_insert_user(new),)
+        case ReplaceUser(new):
+            return _replace_user(new)
+        case RemoveUser(subject, version):
+            return (
+                Step(sql.CUT_OFF_FOR_EVER, (placement_of(subject), subject), must_change=False),
+                Step(sql.REMOVE_USER, (subject, version)),
+            )
+        case _:
+            assert_never(part)
+
+
+def _insert_user(user: User) -> Step:
+    values = (user.subject, canonical_username(user.username), user.epoch, user.version, json_of(user))
+    return Step(sql.INSERT_USER, (*values, placement_of(user.subject), user.subject))
+
+
+def _replace_user(user: User) -> tuple[Step, ...]:
+    username_key = canonical_username(user.username)
+    values = (username_key, user.epoch, user.version, json_of(user), user.subject, user.version - 1, user.epoch)
+    replaced = Step(sql.REPLACE_USER, values)
+    if not user.epoch:
+        return (replaced,)
+    return replaced, Step(sql.CUT_OFF, (placement_of(user.subject), user.subject, user.epoch))
+
+
+def _append(event: Event) -> Step:
+    return Step(sql.INSERT_EVENT, (event.at, event.name, event.about, json_of(event)))
