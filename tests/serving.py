@@ -5,7 +5,7 @@ browser app, `web` a confidential app that does not rotate, `other` a stranger w
 acts for itself, `demo-api` may introspect. The APIs: API (JWT), REPORTS (JWT), VAULT (opaque), CURVE (ES256).
 """
 
-import base64
+import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +14,9 @@ from typing import Any
 
 import httpx
 import msgspec
+from detent.demo.api import demo_api
+from detent.identity.passwords import CHEAP, Passwords
+from detent.keys.file import FileKeys
 
 from detent.app import House, Outside
 from detent.client_auth.secret import secret_digest
@@ -26,15 +29,12 @@ from detent.core.family import Ahead, Family
 from detent.core.ids import ClientId, Instant
 from detent.core.people import User
 from detent.core.policy import KINDS, ClientKind, Overrides
-from detent.demo.api import demo_api
 from detent.grants.authorization_code import CODE_LIFE, sealed_code
-from detent.identity.passwords import CHEAP, Passwords
-from detent.keys.file import FileKeys
 from detent.stores.memory import MemoryStore
 from detent.stores.sqlite import SqliteStore
+from detent.system import SystemEntropy
 from detent.testing.clock import ManualClock
 from detent.testing.server import Loopback, ServerThread
-from detent.tokens.handle import Handles
 
 START = Instant(1_790_000_000)
 SECRET = "secret"
@@ -99,7 +99,9 @@ class Detent:
         tokens: dict[str, Any] = answer.json()
         return tokens
 
-    def code(self, client: str = "app", scope: str = "read write", resource: tuple[str, ...] = (API,), **change: Any) -> str:
+    def code(
+        self, client: str = "app", scope: str = "read write", resource: tuple[str, ...] = (API,), **change: Any
+    ) -> str:
         """An authorization code as the authorization endpoint seals it; `change` alters the pending authorization."""
         user = self.user("test")
         now = self.clock.now()
@@ -145,6 +147,10 @@ class Detent:
         assert found is not None
         family: Family = found.family
         return family
+
+    def statements(self) -> Any:
+        """How many statements the store has carried out so far, by kind."""
+        return copy.copy(self.store.counters)
 
     def at_once(self, ways: int, ask: Callable[[int], httpx.Response]) -> list[httpx.Response]:
         """The answers to requests that are all under way together."""
@@ -192,7 +198,12 @@ def cast(keys: FileKeys) -> Iterator[Part]:
 
 @contextmanager
 def running(
-    folder: Path, keys_folder: Path, store: str = "sqlite", *, password_grant: bool = True, store_behind: Ahead = "refuse"
+    folder: Path,
+    keys_folder: Path,
+    store: str = "sqlite",
+    *,
+    password_grant: bool = True,
+    store_behind: Ahead = "refuse",
 ) -> Iterator[Detent]:
     """A house with the whole cast, served until the block ends."""
     clock, sink = ManualClock(START), ListSink()

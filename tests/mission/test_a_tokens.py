@@ -20,12 +20,12 @@ def test_a1_an_api_checks_an_access_token_without_the_server_and_without_the_dat
     token = detent.sign_in()["access_token"]
     assert detent.secret(token).status_code == 200  # the keys are fetched once
     fetched = detent.api.get("/counters").json()
-    before = detent.store.counters.snapshot()
+    before = detent.statements()
 
     answers = [detent.secret(token).status_code for _ in range(20)]
 
     assert answers == [200] * 20
-    assert detent.store.counters.snapshot() == before, "no database statement"
+    assert detent.statements() == before, "no database statement"
     counted = detent.api.get("/counters").json()
     assert counted["verified"] == fetched["verified"] + 20
     assert (counted["jwks_fetches"], counted["introspections"]) == (fetched["jwks_fetches"], fetched["introspections"])
@@ -36,9 +36,9 @@ def test_a2_a_refresh_token_is_checked_at_the_server_and_refused_by_every_api(de
     for path in ("/secret", "/opaque/secret"):
         refused = detent.secret(tokens["refresh_token"], path)
         assert (refused.status_code, refused.json()["error"]) == (401, "invalid_token")
-    before = detent.store.counters.snapshot()
+    before = detent.statements()
     detent.refreshed("testclient", tokens["refresh_token"])
-    after = detent.store.counters.snapshot()
+    after = detent.statements()
     assert after.reads > before.reads, "the server looks the family up"
 
 
@@ -187,7 +187,9 @@ def test_a17_an_id_token_opens_no_api_and_an_access_token_is_no_id_token(detent:
 
     assert claims_of(tokens["id_token"])["aud"] == "testclient"
     assert "testclient" not in claims_of(tokens["access_token"])["aud"]
-    types = [json.loads(base64.urlsafe_b64decode(tokens[kind].split(".")[0] + "==")) for kind in ("id_token", "access_token")]
+    types = [
+        json.loads(base64.urlsafe_b64decode(tokens[kind].split(".")[0] + "==")) for kind in ("id_token", "access_token")
+    ]
     assert [each["typ"] for each in types] == ["JWT", "at+jwt"]
 
 
