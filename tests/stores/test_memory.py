@@ -1,0 +1,11 @@
+"""The memory store passes the contract."""
+
+from pathlib import Path
+
+from detent.stores.memory import MemoryStore
+from detent.testing.store_contract import CompleteStore, StoreContract
+
+
+class TestMemoryStore(StoreContract):
+    async def make_store(self, folder: Path) -> CompleteStore:
+        return MemoryStore()
