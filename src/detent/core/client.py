@@ -124,7 +124,8 @@ def check_web_origin(origin: str) -> None:
     """RFC 6454 §7: scheme, host and port, nothing behind."""
     parts, scheme = _parts(origin)
     plain = scheme in ("http", "https") and bool(parts.hostname) and not (parts.path or parts.query or parts.fragment)
-    _refuse_if(not plain or parts.username is not None, f"web origin {origin[:100]!r} must be scheme://host[:port].")
+    exact = origin == origin.lower() and "*" not in origin and parts.username is None
+    _refuse_if(not plain or not exact, f"web origin {origin[:100]!r} must be scheme://host[:port] in lower case.")
     _refuse_if(
         scheme == "http" and parts.hostname not in LOOPBACK_HOSTS,
         f"web origin {origin[:100]!r} must use https outside loopback.",
