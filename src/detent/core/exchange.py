@@ -7,6 +7,7 @@ ASGI server or a faster edge alike. Reading bytes and headers off the wire is we
 import hashlib
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -78,6 +79,7 @@ class TokenResponse(msgspec.Struct, frozen=True, omit_defaults=True):
 JsonObject = dict[str, Any]
 
 
+@lru_cache(4096)  # the same peers come again and again
 def network_of(address: str) -> str:
     """The /24 of an IPv4 address or the /48 of an IPv6 one; empty for anything else (a unix socket)."""
     try:

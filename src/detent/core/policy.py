@@ -5,6 +5,7 @@ Rule: the knobs are those of `Overrides`; a combination that is unsafe is refuse
 no request ever meets one.
 """
 
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -74,6 +75,7 @@ KINDS: Final[dict[ClientKind, KindDefaults]] = {
 LONGEST_IDLE: Final = Seconds(max(kind.policy.idle for kind in KINDS.values()))
 
 
+@lru_cache(4096)  # asked for at every request of a client
 def effective_policy(kind: ClientKind, overrides: Overrides) -> RefreshPolicy:
     """The kind's defaults with the client's overrides. Raises InvalidClientMetadata for an unsafe mix."""
     defaults = KINDS[kind]
