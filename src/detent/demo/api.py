@@ -1,0 +1,64 @@
+"""The demo API: what any API does with access tokens, in one screen. Of the server it knows the issuer's URL alone.
+
+`/secret` takes JWTs and checks them here with the issuer's published keys; `/opaque/secret` takes opaque tokens and
+asks the issuer what they mean (RFC 7662), as a client of its own.
+"""
+
+import time
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route, request_response
+
+from detent.resource_server import BearerGuard, Introspector, JwksCache, Verifier, claims
+
+
+def demo_api(
+    issuer: str,
+    audience: str,
+    opaque_audience: str,
+    credentials: tuple[str, str],
+    *,
+    clock: Callable[[], float] = time.time,
+) -> Starlette:
+    """An ASGI application. `credentials` are the client id and secret with which it introspects."""
+    client_id, client_secret = credentials
+    jwks = JwksCache(issuer + ".well-known/jwks.json", clock=clock)
+    here = Verifier(issuer=issuer, audience=audience)
+    there = Verifier(issuer=issuer, audience=opaque_audience)
+    introspector = Introspector(
+        issuer + "oauth/introspect", client_id=client_id, client_secret=client_secret, verifier=there, clock=clock
+    )
+
+    async def welcome(request: Request) -> JSONResponse:
+        guarded = {"/secret": audience, "/opaque/secret": opaque_audience}
+        return JSONResponse({"message": "The demo API.", "issuer": issuer, "guarded": guarded})
+
+    inside = request_response(secret)
+    return Starlette(
+        routes=[
+            Route("/", welcome),
+            Route("/secret", BearerGuard(inside, verifier=here, jwks=jwks, clock=clock)),
+            Route(
+                "/opaque/secret",
+                BearerGuard(inside, verifier=there, jwks=jwks, introspection=introspector, clock=clock),
+            ),
+        ],
+        exception_handlers={HTTPException: _refused},
+    )
+
+
+async def secret(request: Request) -> JSONResponse:
+    """Only good access tokens come this far."""
+    known = claims(request.scope)
+    return JSONResponse(
+        {"message": "This is the secret area.", "sub": known.sub, "scope": " ".join(sorted(known.scope))}
+    )
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return JSONResponse({"error": "not_found" if status == 404 else "invalid_request"}, status)
