@@ -1,5 +1,55 @@
-"""Assertions of the contract suite are explained like those of any test."""
+"""An SQLite store per test, what it asks of SQLite, and a disk that can be held up or broken."""
 
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import apsw
 import pytest
 
+from detent.stores.sqlite import SqliteStore
+from tests.stores.disk import Disk
+
 pytest.register_assert_rewrite("detent.testing.store_contract")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "detent.db"
+
+
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """Every statement that any connection carries out, as SQLite got it."""
+    seen: list[str] = []
+
+    def trace(_: apsw.Cursor, text: str, __: object) -> bool:
+        seen.append(text)
+        return True
+
+    def hook(db: apsw.Connection) -> None:
+        db.set_exec_trace(trace)
+
+    apsw.connection_hooks.append(hook)
+    yield seen
+    apsw.connection_hooks.remove(hook)
+
+
+@pytest.fixture
+async def sqlite(statements: list[str], path: Path) -> AsyncIterator[SqliteStore]:
+    store = await SqliteStore.open(path)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    disk = Disk(f"disk of {tmp_path.name}")
+    yield disk
+    disk.unregister()
+
+
+@pytest.fixture
+async def on_disk(disk: Disk, path: Path) -> AsyncIterator[SqliteStore]:
+    store = await SqliteStore.open(path, vfs=disk.name, waiting=100)
+    yield store
+    await store.close()

@@ -92,8 +92,10 @@ class GroupCommit:
             self._drained = self._loop.create_future()
             self._wake()
             await self._drained
-            await self._loop.run_in_executor(self._thread, self._db.close)
-            self._thread.shutdown(wait=False)
+            try:
+                await self._loop.run_in_executor(self._thread, self._db.close)
+            finally:
+                self._thread.shutdown(wait=False)
 
     def _admitted(self) -> float:
         """Until when the request may wait for another process. Raises StoreUnavailable for one too many."""
