@@ -1,0 +1,6 @@
+"""Who people are: their names, their passwords, and how they are let in or cut off.
+
+Owns: rules of usernames, hashing and checking passwords, every change to a `User` as one commit.
+Leaves: rows and uniqueness to the store, tokens and their cut-off by epoch to grants/ and core/family, HTML to pages/.
+Rule: an unknown, disabled or passwordless person and a wrong password are told apart by no answer and no time.
+"""

@@ -1,0 +1,73 @@
+"""One key as one file: its name, its content, and whether both are whole.
+
+JSON with the key's timestamps and its material in base64. A file that is not exactly what was written is refused by
+name; nothing of its content is repeated in an error.
+"""
+
+from typing import Final
+
+import msgspec
+
+from detent.core.api import SIGNING_ALGS
+from detent.keys.directory import SUFFIX, PrivateDirectory, Stamp
+from detent.keys.material import SECRET_BYTES, SigningKey
+from detent.keys.ring import KeysError, RingKey
+
+NUMBERS: Final = range(1, 65536)
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    key: RingKey
+    material: bytes
+
+    def __repr__(self) -> str:
+        return f"_File({self.key}, material=***)"
+
+
+class StoredKey(msgspec.Struct, frozen=True):
+    """A key as its file held it at `stamp`; `signer` is None for a secret."""
+
+    stamp: Stamp
+    key: RingKey
+    material: bytes
+    signer: SigningKey | None
+
+    def __repr__(self) -> str:
+        return f"StoredKey({self.key}, material=***)"
+
+
+def name_of(key: RingKey) -> str:
+    return f"{key.purpose}.{key.id}{SUFFIX}"
+
+
+def write_key(directory: PrivateDirectory, key: RingKey, material: bytes) -> None:
+    directory.write(name_of(key), msgspec.json.format(msgspec.json.encode(_File(key, material))))
+
+
+def read_key(directory: PrivateDirectory, name: str, stamp: Stamp) -> StoredKey:
+    """Raises KeysError for a file that is not a whole key or open to others, FileNotFoundError for one that is gone."""
+    content = directory.read(name)
+    try:
+        file = msgspec.json.decode(content, type=_File)
+        signer = _signer(file, name)
+    except ValueError:
+        raise KeysError(
+            f"{directory.path / name} is not a whole key. Put it back from a backup, or move it away: a new key is "
+            "made in its place, and what only this one verifies is lost."
+        ) from None
+    return StoredKey(stamp, file.key, file.material, signer)
+
+
+def _signer(file: _File, name: str) -> SigningKey | None:
+    """Raises ValueError unless name, id, purpose and material belong together."""
+    key = file.key
+    if name != name_of(key):
+        raise ValueError("the file has another key's name")
+    if key.purpose in SIGNING_ALGS:
+        signer = SigningKey(key.purpose, file.material)
+        if signer.kid != key.id:
+            raise ValueError("the id is not the key's thumbprint")
+        return signer
+    if len(file.material) != SECRET_BYTES or int(key.id) not in NUMBERS:
+        raise ValueError("not a secret, or not a number")
+    return None

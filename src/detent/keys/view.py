@@ -1,0 +1,47 @@
+"""What is in force in one second: who signs, what is published, which secrets verify.
+
+Put together once per second from the stored keys and their states, so that a request only looks up.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from detent.core.ids import Instant
+from detent.keys.material import SigningKey
+from detent.keys.ring import PURPOSES, KeyState, Purpose, Schedule, states
+from detent.keys.stored import StoredKey, name_of
+from detent.ports import SecretKeys
+
+
+class View(msgspec.Struct, frozen=True):
+    """`signers` by algorithm; in `published` the key that signs comes first, for some clients look no further."""
+
+    at: Instant
+    states: tuple[KeyState, ...]
+    signers: dict[str, SigningKey]
+    published: tuple[SigningKey, ...]
+    handle: SecretKeys
+    pepper: SecretKeys
+
+
+def view_of(stored: Mapping[str, StoredKey], schedule: Schedule, now: Instant) -> View:
+    """The stored keys must hold a handle key and a pepper."""
+    known = states((each.key for each in stored.values()), schedule, now)
+    live = [(each, stored[name_of(each.key)]) for each in known if each.state != "expired"]
+    live.sort(key=lambda pair: (PURPOSES.index(pair[0].key.purpose), pair[0].state != "current"))
+    signers = [(state.state, key.signer) for state, key in live if key.signer]
+    return View(
+        now,
+        known,
+        {signer.alg: signer for state, signer in signers if state == "current"},
+        tuple(signer for _, signer in signers),
+        _secrets(live, "handle"),
+        _secrets(live, "pepper"),
+    )
+
+
+def _secrets(live: Sequence[tuple[KeyState, StoredKey]], purpose: Purpose) -> SecretKeys:
+    """The current one was sorted to the front."""
+    keys = {int(stored.key.id): stored.material for _, stored in live if stored.key.purpose == purpose}
+    return SecretKeys(next(iter(keys)), keys)
