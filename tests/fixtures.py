@@ -18,3 +18,10 @@ def keys_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def detent(tmp_path: Path, keys_folder: Path) -> Iterator[Detent]:
     with running(tmp_path, keys_folder) as served:
         yield served
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory, keys_folder: Path) -> Iterator[Detent]:
+    """One house for a whole module: for tests that leave it, and its clock, as they found it."""
+    with running(tmp_path_factory.mktemp("standing"), keys_folder) as served:
+        yield served

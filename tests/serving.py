@@ -14,9 +14,7 @@ from typing import Any
 
 import httpx
 import msgspec
-from detent.demo.api import demo_api
-from detent.identity.passwords import CHEAP, Passwords
-from detent.keys.file import FileKeys
+from starlette.routing import Route
 
 from detent.app import House, Outside
 from detent.client_auth.secret import secret_digest
@@ -29,7 +27,11 @@ from detent.core.family import Ahead, Family
 from detent.core.ids import ClientId, Instant
 from detent.core.people import User
 from detent.core.policy import KINDS, ClientKind, Overrides
+from detent.demo.api import demo_api
 from detent.grants.authorization_code import CODE_LIFE, sealed_code
+from detent.identity.passwords import CHEAP, Passwords
+from detent.keys.file import FileKeys
+from detent.resource_server import BearerGuard
 from detent.stores.memory import MemoryStore
 from detent.stores.sqlite import SqliteStore
 from detent.system import SystemEntropy
@@ -58,11 +60,20 @@ class ListSink:
 class Detent:
     """What a test holds: the running house and short ways to speak to it over HTTP."""
 
-    def __init__(self, thread: ServerThread, house: House, clock: ManualClock, sink: ListSink, api_url: str) -> None:
+    def __init__(
+        self,
+        thread: ServerThread,
+        house: House,
+        clock: ManualClock,
+        sink: ListSink,
+        api_url: str,
+        guards: dict[str, BearerGuard],
+    ) -> None:
         self.thread = thread
         self.house = house
         self.clock = clock
         self.sink = sink
+        self.guards = guards
         self.store: Any = house.outside.store
         self.issuer = house.issuer
         self.http = httpx.Client(base_url=house.issuer, timeout=30)
@@ -220,8 +231,10 @@ def running(
         person = {"name": "Test Person", "email": "test@example.com", "picture": "https://example.com/test.png"}
         thread.call(house.people.add("test", "test", person))
         thread.serve(house.asgi, issuer)
-        thread.serve(demo_api(issuer.url, API, VAULT, ("demo-api", SECRET), clock=clock.now), api)
-        detent = Detent(thread, house, clock, sink, api.url)
+        demo = demo_api(issuer.url, API, VAULT, ("demo-api", SECRET), clock=clock.now)
+        thread.serve(demo, api)
+        guards = {route.path: route.endpoint for route in demo.routes if isinstance(route, Route)}
+        detent = Detent(thread, house, clock, sink, api.url, guards)
         try:
             yield detent
         finally:
