@@ -12,7 +12,7 @@ from typing import Final
 import apsw
 
 from detent.core.errors import StoreUnavailable
-from detent.stores.sqlite.migrations import migrate
+from detent.stores.sqlite.migrations import known_migrations, migrate, schema_number
 
 OLDEST_SQLITE: Final = (3, 51, 3)  # older ones can lose a commit when two connections reset the WAL at once
 _OPENING_MS: Final = 5000
@@ -37,8 +37,10 @@ def open_connection(path: Path, *, vfs: str | None = None) -> apsw.Connection:
         db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
         try:
             db.set_busy_timeout(_OPENING_MS)
+            migrations = known_migrations()
+            schema_number(db, migrations)  # before anything is changed in a file that may not be ours
             _set_pragmas(db)
-            migrate(db)
+            migrate(db, migrations)
             db.set_busy_timeout(0)
         except BaseException:
             db.close()

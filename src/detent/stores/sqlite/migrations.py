@@ -30,16 +30,14 @@ def known_migrations() -> list[Migration]:
     return [Migration(int(file.name[:3]), file.name, file.read_text("utf-8")) for file in found]
 
 
-def migrate(db: apsw.Connection, migrations: Sequence[Migration] | None = None) -> None:
-    """Carry out what is missing. Raises StoreUnavailable for a newer store, or a file that is no store."""
-    known = known_migrations() if migrations is None else migrations
-    newest = known[-1].number
-    if _number_of(db, newest) == newest:
+def migrate(db: apsw.Connection, known: Sequence[Migration]) -> None:
+    """Carry out what is missing. Raises StoreUnavailable like `schema_number`."""
+    if schema_number(db, known) == known[-1].number:
         return
     for migration in known:
         db.execute("BEGIN EXCLUSIVE")
         try:
-            if _number_of(db, newest) < migration.number:
+            if schema_number(db, known) < migration.number:
                 db.execute(_NOTES)
                 db.execute(migration.text).fetchall()
                 db.execute("INSERT INTO migration (number, name) VALUES (?, ?)", (migration.number, migration.name))
@@ -50,14 +48,15 @@ def migrate(db: apsw.Connection, migrations: Sequence[Migration] | None = None) 
             raise
 
 
-def _number_of(db: apsw.Connection, newest: int) -> int:
+def schema_number(db: apsw.Connection, known: Sequence[Migration]) -> int:
+    """0 for a new file. Raises StoreUnavailable for a store of a newer release, or a file that is no store."""
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()}
-    if "migration" not in tables:
-        if tables:
-            raise StoreUnavailable(f"{db.filename} is an SQLite database of something else, not a store of detent.")
+    if not tables:
         return 0
+    if "migration" not in tables:
+        raise StoreUnavailable(f"{db.filename} is an SQLite database of something else, not a store of detent.")
     [[found]] = db.execute("SELECT coalesce(max(number), 0) FROM migration").fetchall()
-    number = int(found or 0)
+    number, newest = int(found or 0), known[-1].number
     if number > newest:
         raise StoreUnavailable(
             f"{db.filename} was written by a newer release of detent (schema {number}; this release knows {newest}). "
