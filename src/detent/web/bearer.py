@@ -3,23 +3,27 @@
 Source: RFC 6750 §2, §3.1; RFC 9700 §4.3.2 (never in the query); FAPI 2.0 §5.3.4.
 """
 
+import re
+from typing import Final
+
 from detent.core.errors import InvalidRequest
 from detent.core.exchange import Request
-from detent.web.form import parse_query
+from detent.web.form import parameter_names
 from detent.web.respond import MissingToken
 
-FORM = "application/x-www-form-urlencoded"
+_B64TOKEN: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 
 def bearer_token(request: Request) -> str:
-    """The token. Raises MissingToken (401) without one, InvalidRequest (400) for one elsewhere or two."""
-    if any(name == "access_token" for name, _ in parse_query(request.query)):
-        raise InvalidRequest("Send the access token in the Authorization header, not in the URL (RFC 6750 2.3).")
+    """The token. Raises MissingToken (401) without one, InvalidRequest (400) for one elsewhere, two, or no token."""
+    if "access_token" in parameter_names(request):
+        raise InvalidRequest("Send the access token in the Authorization header, not in the URL or the body.")
     if "authorization" in request.repeated:
         raise InvalidRequest("The request has more than one Authorization header.")
-    if request.headers.get("content-type", "").lower().startswith(FORM) and b"access_token=" in request.body:
-        raise InvalidRequest("Send the access token in the Authorization header, not in the body.")
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    if scheme.lower() != "bearer":
         raise MissingToken("Send an access token: Authorization: Bearer ...")
-    return token.strip()
+    token = token.strip(" ")
+    if not _B64TOKEN.fullmatch(token):
+        raise InvalidRequest("The Authorization header does not hold one access token (RFC 6750 2.1).")
+    return token

@@ -11,26 +11,27 @@ from urllib.parse import parse_qsl
 from detent.core.errors import InvalidRequest, UnsupportedMediaType
 from detent.core.exchange import Form, Request
 
+FORM: Final = "application/x-www-form-urlencoded"
 MAX_PARAMETERS: Final = 100
 MAX_RESOURCES: Final = 10
 _RESOURCES: Final = ("resource", "audience")
 _SECRETS: Final = frozenset(
     {"client_secret", "client_assertion", "password", "code", "code_verifier", "refresh_token", "token", "access_token"}
 )
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")  # JSON can spell lone surrogates, and UTF-8 cannot
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CHARSET: Final = re.compile(r';\s*charset="?([^";]*)"?', re.IGNORECASE)
 
 
 def parse_form(request: Request) -> Form:
     """The parameters of the body. Raises InvalidRequest, or UnsupportedMediaType (415) for another kind of body."""
-    content_type = request.headers.get("content-type", "")
-    kind = content_type.partition(";")[0].strip().lower()
-    charset = _CHARSET.search(content_type)
+    kind = _media_type(request)
+    charset = _CHARSET.search(request.headers.get("content-type", ""))
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the body without Content-Encoding.")
     if charset and charset[1].strip().lower() not in ("utf-8", "us-ascii"):
         raise UnsupportedMediaType("Send the body in UTF-8.")
-    if kind == "application/x-www-form-urlencoded":
+    if kind == FORM:
         pairs: list[tuple[str, Any]] = list(_urlencoded(_text(request.body)))
     elif kind == "application/json":
         pairs = _json(_text(request.body))
@@ -41,9 +42,16 @@ def parse_form(request: Request) -> Form:
     return form
 
 
-def parse_query(query: str) -> list[tuple[str, str]]:
-    """The pairs of a query string. Raises InvalidRequest if it is malformed."""
-    return _urlencoded(query)
+def parameter_names(request: Request) -> set[str]:
+    """What the query and a form body name. Raises InvalidRequest if one of them is malformed."""
+    pairs = _urlencoded(request.query)
+    if _media_type(request) == FORM:
+        pairs += _urlencoded(_text(request.body))
+    return {name for name, _ in pairs}
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _text(body: bytes) -> str:
@@ -101,8 +109,8 @@ def _gathered(pairs: list[tuple[str, Any]]) -> Form:
             continue
         if not isinstance(value, str):
             raise InvalidRequest(f"The parameter {name[:50]} must be a string.")
-        if "\0" in value:
-            raise InvalidRequest(f"The parameter {name[:50]} holds a NUL character.")
+        if _NO_TEXT.search(value):
+            raise InvalidRequest(f"The parameter {name[:50]} holds a NUL or an unpaired surrogate.")
         if name in _RESOURCES:
             resources[value] = None
         else:
