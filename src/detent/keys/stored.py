@@ -1,9 +1,10 @@
 """One key as one file: its name, its content, and whether both are whole.
 
-JSON with the key's timestamps and its material in base64. A file that is not exactly what was written is refused by
-name; nothing of its content is repeated in an error.
+JSON with the key's timestamps, its material in base64 and a digest of that. A file that is not what was written is
+refused by name; nothing of its content is repeated in an error.
 """
 
+import hashlib
 from typing import Final
 
 import msgspec
@@ -17,8 +18,11 @@ NUMBERS: Final = range(1, 65536)
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A flipped bit in 32 random bytes would show nowhere but in the digest."""
+
     key: RingKey
     material: bytes
+    sha256: str
 
     def __repr__(self) -> str:
         return f"_File({self.key}, material=***)"
@@ -41,7 +45,8 @@ def name_of(key: RingKey) -> str:
 
 
 def write_key(directory: PrivateDirectory, key: RingKey, material: bytes) -> None:
-    directory.write(name_of(key), msgspec.json.format(msgspec.json.encode(_File(key, material))))
+    file = _File(key, material, hashlib.sha256(material).hexdigest())
+    directory.write(name_of(key), msgspec.json.format(msgspec.json.encode(file)))
 
 
 def read_key(directory: PrivateDirectory, name: str, stamp: Stamp) -> StoredKey:
@@ -61,8 +66,8 @@ def read_key(directory: PrivateDirectory, name: str, stamp: Stamp) -> StoredKey:
 def _signer(file: _File, name: str) -> SigningKey | None:
     """Raises ValueError unless name, id, purpose and material belong together."""
     key = file.key
-    if name != name_of(key):
-        raise ValueError("the file has another key's name")
+    if name != name_of(key) or file.sha256 != hashlib.sha256(file.material).hexdigest():
+        raise ValueError("the file has another key's name or material")
     if key.purpose in SIGNING_ALGS:
         signer = SigningKey(key.purpose, file.material)
         if signer.kid != key.id:
