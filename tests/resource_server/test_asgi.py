@@ -21,9 +21,7 @@ async def secret(scope: Any, receive: Callable[..., Any], send: Callable[..., An
         message = await receive()
         size, more = size + len(message.get("body", b"")), message.get("more_body", False)
     body = json.dumps({"sub": claims(scope).sub, "received": size}).encode()
-    await send(
-        {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
-    )
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -229,8 +227,14 @@ async def test_x5_rfc6750_2_a_token_in_a_form_is_refused(with_header: bool) -> N
     headers = {"Authorization": f"Bearer {minted()}"} if with_header else {}
     for data in [{"access_token": minted()}, {"a": "x" * 60_000, "access_token": ""}]:
         challenged(await Api().request("POST", data=data, headers=headers), 400, "invalid_request")
+
+    async def in_the_second_chunk() -> Any:
+        yield b"a=b"
+        yield b"&access_token=x"
+
     typed = {**headers, "Content-Type": "Application/X-WWW-Form-URLencoded; charset=utf-8"}
     challenged(await Api().request("POST", content=b"access_token=x", headers=typed), 400, "invalid_request")
+    challenged(await Api().request("POST", content=in_the_second_chunk(), headers=typed), 400, "invalid_request")
 
 
 async def test_x5_rfc6750_2_two_tokens_are_refused() -> None:
@@ -245,9 +249,7 @@ async def test_x5_rfc6750_2_two_tokens_are_refused() -> None:
         challenged(await Api().request(headers=headers), 400, "invalid_request")
 
 
-@pytest.mark.parametrize(
-    "value", ["Bearer", "Bearer ", "Bearer =", "Bearer a b", 'Bearer "a.b.c"', "Bearer a\tb"]
-)
+@pytest.mark.parametrize("value", ["Bearer", "Bearer ", "Bearer =", "Bearer a b", 'Bearer "a.b.c"', "Bearer a\tb"])
 async def test_rfc6750_2_1_what_is_no_token_is_a_bad_request(value: str) -> None:
     challenged(await Api().request(headers={"Authorization": value}), 400, "invalid_request")
 
@@ -273,6 +275,22 @@ async def test_the_whole_body_reaches_the_api_whatever_its_type(size: int) -> No
         headers = {"Authorization": f"Bearer {minted()}", "Content-Type": content_type}
         response = await Api().request("POST", headers=headers, content=chunks())
         assert (response.status_code, response.json()["received"]) == (200, size)
+
+
+async def test_a_form_without_end_is_not_collected() -> None:
+    received = 0
+
+    async def endless() -> Message:
+        nonlocal received
+        received += 1
+        return {"type": "http.request", "body": b"a" * 1_024, "more_body": True}
+
+    async def send(message: Message) -> None:
+        assert message.get("status") in (401, None)
+
+    headers = [(b"content-type", b"application/x-www-form-urlencoded")]
+    await Api().guard({"type": "http", "headers": headers}, endless, send)
+    assert received == 65
 
 
 async def test_no_answer_shows_any_part_of_the_token() -> None:

@@ -1,14 +1,23 @@
 """The standard-library `Fetch` on a real socket: no redirects, bounded, every failure is `Unavailable`."""
 
+import asyncio
+import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
-from detent.resource_server import Unavailable, UrllibFetch
+from detent.resource_server import StandardFetch, Unavailable
 
-fetch = UrllibFetch()
+fetch = StandardFetch()
 
 
 class Issuer(BaseHTTPRequestHandler):
@@ -24,8 +33,8 @@ class Issuer(BaseHTTPRequestHandler):
         if self.path == "/hang":
             self.release.wait()
             return
-        if self.path == "/drip":
-            self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
+        if self.path.startswith("/drip"):
+            self.wfile.write(b"HTTP/1.0 200 OK\r\n" + (b"X-Slow: " if self.path == "/drip-header" else b"\r\n"))
             while not self.release.wait(0.01):
                 self.wfile.write(b"x")
             return
@@ -71,32 +80,55 @@ async def test_s3_a_redirect_is_not_followed(base: str) -> None:
     assert [path for _, path, _ in Issuer.seen] == ["/redirect"]
 
 
-async def test_loopback_is_asked_directly_whatever_proxy_is_set(
-    base: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    assert (await fetch(base + "/jwks", headers={})).status == 200
-
-
 async def test_an_answer_is_bounded(base: str) -> None:
     assert len((await fetch(f"{base}/?{fetch.max_body_bytes}", headers={})).body) == 131_072
     with pytest.raises(Unavailable):
         await fetch(f"{base}/?{fetch.max_body_bytes + 1}", headers={})
 
 
-@pytest.mark.parametrize("path", ["/hang", "/drip"])
+@pytest.mark.parametrize("path", ["/hang", "/drip-body", "/drip-header"])
 async def test_an_answer_that_does_not_end_is_given_up(base: str, path: str) -> None:
     with pytest.raises(Unavailable):
-        await UrllibFetch(timeout_seconds=0.1)(base + path, headers={})
+        await StandardFetch(timeout_seconds=0.1)(base + path, headers={})
 
 
 async def test_whatever_goes_wrong_is_unavailable(base: str) -> None:
-    for url in [base + "/garbage", "http://127.0.0.1:1/", "http://127.0.0.1:99999/", "http://127.0.0.1:x/"]:
+    for url in [base + "/garbage", "http://127.0.0.1:1/", base + "/ blank", base + "/\r\nX: y"]:
         with pytest.raises(Unavailable):
             await fetch(url, headers={})
 
 
+def self_signed(folder: Path) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    start = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(start).not_valid_after(start + timedelta(days=1))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "pem").write_bytes(pem + builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "pem")
+    return context
+
+
+async def test_rfc7517_5_a_certificate_that_nobody_vouches_for_is_not_trusted(tmp_path: Path) -> None:
+    connections = 0
+
+    async def count(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        writer.close()
+
+    server = await asyncio.start_server(count, "127.0.0.1", 0, ssl=self_signed(tmp_path))
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable, match="SSLCertVerificationError"):
+            await fetch(f"https://localhost:{port}/jwks", headers={})
+    assert connections == 0  # the handshake did not come to an end
+
+
 async def test_an_insecure_address_is_never_asked() -> None:
-    with pytest.raises(ValueError, match="URL"):
-        await fetch("http://id.example/", headers={})
+    for url in ["http://id.example/", "http://127.0.0.1:0/"]:
+        with pytest.raises(ValueError, match="URL"):
+            await fetch(url, headers={})

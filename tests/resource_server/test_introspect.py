@@ -118,9 +118,7 @@ async def test_many_askers_with_one_token_cause_one_request() -> None:
     assert asked.introspections == 1
 
 
-@pytest.mark.parametrize(
-    "document", [None, b"", b"true", b"{}", b'{"active":1}', b'{"active":"true"}', b"[" * 9_999]
-)
+@pytest.mark.parametrize("document", [None, b"", b"true", b"{}", b'{"active":1}', b'{"active":"true"}', b"[" * 9_999])
 async def test_no_answer_is_never_a_yes_and_is_not_remembered(document: bytes | None) -> None:
     issuer = Issuer(document)
     asked = introspector(issuer)

@@ -102,9 +102,7 @@ def test_j11_an_rsa_key_with_a_strange_exponent_is_dropped(exponent: int) -> Non
 
 
 def test_j11_an_oversized_rsa_key_is_dropped() -> None:
-    assert (
-        algorithms(bare(RSAKey.import_key(RSAPublicNumbers(65_537, (1 << 9_000) + 1).public_key()))) is None
-    )
+    assert algorithms(bare(RSAKey.import_key(RSAPublicNumbers(65_537, (1 << 9_000) + 1).public_key()))) is None
 
 
 def test_j11_a_point_off_the_curve_is_dropped() -> None:

@@ -8,7 +8,7 @@ Rule: imports nothing of the server, and the server verifies with it: one verifi
 
 from detent.resource_server.asgi import BearerGuard, Counters, claims
 from detent.resource_server.errors import InvalidToken, Unavailable, UnknownKey
-from detent.resource_server.fetch import Fetch, Response, UrllibFetch
+from detent.resource_server.fetch import Fetch, Response, StandardFetch
 from detent.resource_server.introspect import Introspector
 from detent.resource_server.jwks import JwksCache, KeySource
 from detent.resource_server.keys import VerificationKey, VerificationKeys
@@ -25,9 +25,9 @@ __all__ = [
     "JwksCache",
     "KeySource",
     "Response",
+    "StandardFetch",
     "Unavailable",
     "UnknownKey",
-    "UrllibFetch",
     "VerificationKey",
     "VerificationKeys",
     "Verifier",

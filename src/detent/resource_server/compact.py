@@ -17,7 +17,6 @@ MAX_TOKEN_BYTES: Final = 16_384
 # Nesting needs a bracket per level: counting brackets bounds the depth without a parser of our own.
 _MAX_BRACKETS: Final = 512
 _MAX_INTEGER_DIGITS: Final = 20
-_MAX_FLOAT_CHARACTERS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def _integer(text: str) -> int:
 
 
 def _float(text: str) -> float:
-    number = float(text) if len(text) <= _MAX_FLOAT_CHARACTERS else math.inf
+    number = float(text)
     if not math.isfinite(number):
         raise ValueError("number out of bounds")
     return number

@@ -1,19 +1,20 @@
 """One bounded HTTP request to the authorization server, and nowhere else.
 
-Source: RFC 6749 §3.2, RFC 7517 §5 (TLS). The standard library in a thread; whoever has an HTTP client already
-passes a function of the same shape (`Fetch`). What is asked is up to jwks.py and introspect.py.
-Rule: https, or http to this very machine; no redirects; size and time are bounded; failure is `Unavailable`.
+Source: RFC 6749 §3.2, RFC 7517 §5 (TLS). The standard library in a thread; whoever has an HTTP client, or a
+proxy on the way, passes a function of the same shape (`Fetch`). What is asked is up to jwks.py and introspect.py.
+Rule: https, or http to this very machine; no redirects, no proxies; bounded; failure is `Unavailable`.
 """
 
 import asyncio
 import ipaddress
+import socket
 import time
-import urllib.request
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from detent.resource_server.errors import Unavailable
 
@@ -30,9 +31,7 @@ class Response:
 class Fetch(Protocol):
     """GET, or POST if there is a body. Raises Unavailable if no complete, bounded answer came in time."""
 
-    async def __call__(
-        self, url: str, *, headers: Mapping[str, str], body: bytes | None = None
-    ) -> Response: ...
+    async def __call__(self, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Response: ...
 
 
 def checked_url(url: str) -> str:
@@ -40,7 +39,7 @@ def checked_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
         raise ValueError("the URL must be https, or http with a loopback address")
-    if not parts.hostname or "@" in parts.netloc or "#" in url:
+    if not parts.hostname or parts.port == 0 or "@" in parts.netloc or "#" in url:
         raise ValueError("the URL needs a host and must not hold userinfo or a fragment")
     return url
 
@@ -54,45 +53,47 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-class _AsAnswered(urllib.request.HTTPErrorProcessor):
-    """Hands every status on as it is; following a redirect would start here, so none is."""
-
-    def http_response(self, request: urllib.request.Request, response: HTTPResponse) -> HTTPResponse:
-        return response
-
-    https_response = http_response
-
-
 @dataclass(frozen=True, slots=True)
-class UrllibFetch:
+class StandardFetch:
     """The `Fetch` that needs nothing but the standard library; `timeout_seconds` bound the whole exchange."""
 
     timeout_seconds: float = 5.0
     max_body_bytes: int = 131_072
 
     async def __call__(self, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Response:
-        request = urllib.request.Request(checked_url(url), data=body, headers=dict(headers))  # noqa: S310 (is checked)
+        parts = urlsplit(checked_url(url))
+        connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        connection = connect(parts.hostname or "", parts.port, timeout=self.timeout_seconds)
+        target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
         try:
             async with asyncio.timeout(self.timeout_seconds):
-                return await asyncio.to_thread(self._send, request)
+                return await asyncio.to_thread(self._exchange, connection, target, headers, body)
         except (OSError, HTTPException, ValueError) as error:
             reason = type(error).__name__
+        finally:
+            _hang_up(connection)
         raise Unavailable(f"the authorization server could not be asked ({reason})")
 
-    def _send(self, request: urllib.request.Request) -> Response:
-        # A proxy to the world outside must not be asked for this machine's own loopback.
-        proxies = urllib.request.ProxyHandler({} if request.type == "http" else None)
-        opener = urllib.request.build_opener(proxies, _AsAnswered)
+    def _exchange(
+        self, connection: HTTPConnection, target: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Response:
         deadline = time.monotonic() + self.timeout_seconds
-        with opener.open(request, timeout=self.timeout_seconds) as answer:
-            body = b""
+        with closing(connection):
+            connection.request("GET" if body is None else "POST", target, body, dict(headers))
+            answer = connection.getresponse()
+            received = b""
             while chunk := answer.read1(65_536):
-                body += chunk
-                if len(body) > self.max_body_bytes or time.monotonic() > deadline:
+                received += chunk
+                if len(received) > self.max_body_bytes or time.monotonic() > deadline:
                     raise ValueError("the answer is too long")
-            return Response(
-                answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
-            )
+            return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, received)
 
 
-fetch: Final = UrllibFetch()
+def _hang_up(connection: HTTPConnection) -> None:
+    """Wake the thread if it still waits on the socket: each byte that drips in would renew its time."""
+    if connection.sock:
+        with suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+fetch: Final = StandardFetch()
