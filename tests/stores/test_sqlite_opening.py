@@ -195,10 +195,10 @@ def test_a_process_killed_at_any_statement_of_the_opening_can_be_followed_by_ano
             assert len(db.execute("SELECT * FROM installation").fetchall()) == 1
 
 
-def test_two_processes_that_make_the_same_store_at_once_make_one(path: Path) -> None:
+def test_processes_that_make_the_same_store_at_once_make_one(path: Path) -> None:
     script = "import sys; from pathlib import Path; from detent.stores.sqlite.connection import open_connection\n"
     script += "print(open_connection(Path(sys.argv[1])).execute('SELECT store_id FROM installation').fetchall())"
-    both = [subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True) for _ in "ab"]
+    both = [subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True) for _ in "abcd"]
     told = {process.communicate()[0] for process in both}
     assert len(told) == 1
     assert "[('" in told.pop()

@@ -6,6 +6,7 @@ Every refusal is `StoreUnavailable` with a sentence for the operator.
 """
 
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from detent.core.errors import StoreUnavailable
 from detent.stores.sqlite.migrations import known_migrations, migrate, schema_number
 
 OLDEST_SQLITE: Final = (3, 51, 3)  # older ones can lose a commit when two connections reset the WAL at once
-_OPENING_MS: Final = 5000
+_PATIENCE: Final = 5  # seconds
 
 PRAGMAS: Final[dict[str, str | int]] = {
     "journal_mode": "wal",
@@ -30,23 +31,32 @@ PRAGMAS: Final[dict[str, str | int]] = {
 
 
 def open_connection(path: Path, *, vfs: str | None = None) -> apsw.Connection:
-    """An up-to-date store at `path`, made if there is none. Never waits for a lock later on: the loop must not."""
+    """An up-to-date store at `path`, made if there is none. It never waits for a lock later on: the loop must not."""
     _check_version(apsw.sqlite_lib_version())
-    try:
-        _create(path)
-        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+    deadline = time.monotonic() + _PATIENCE
+    while True:
         try:
-            db.set_busy_timeout(_OPENING_MS)
-            migrations = known_migrations()
-            schema_number(db, migrations)  # before anything is changed in a file that may not be ours
-            _set_pragmas(db)
-            migrate(db, migrations)
-            db.set_busy_timeout(0)
-        except BaseException:
-            db.close()
-            raise
-    except (apsw.Error, OSError) as error:
-        raise StoreUnavailable(f"The store {path} cannot be opened: {error}") from error
+            _create(path)
+            return _opened(path, vfs)
+        except (apsw.Error, OSError) as error:
+            # SQLite does not wait where two that wait would lock each other out: two first starts at once.
+            if not isinstance(error, apsw.BusyError) or time.monotonic() >= deadline:
+                raise StoreUnavailable(f"The store {path} cannot be opened: {error}") from error
+        time.sleep(0.01)
+
+
+def _opened(path: Path, vfs: str | None) -> apsw.Connection:
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+    try:
+        db.set_busy_timeout(_PATIENCE * 1000)
+        known = known_migrations()
+        schema_number(db, known)  # before anything is changed in a file that may not be ours
+        _set_pragmas(db)
+        migrate(db, known)
+        db.set_busy_timeout(0)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 

@@ -1,0 +1,126 @@
+"""The two stores agree: whatever is asked of both, in whatever order, both conflict or both end up the same."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detent.core.changes import (
+    Changes,
+    ConsumeRecord,
+    EndSuspects,
+    InsertApi,
+    InsertClient,
+    InsertFamily,
+    InsertRecord,
+    InsertUser,
+    Part,
+    RaiseServerEpoch,
+    RemoveApi,
+    RemoveClient,
+    RemoveUser,
+    ReplaceApi,
+    ReplaceClient,
+    ReplaceFamily,
+    ReplaceRecord,
+    ReplaceUser,
+)
+from detent.core.errors import Conflict
+from detent.core.ids import ClientId, Instant, Subject, placement_of
+from detent.stores.memory import MemoryStore
+from detent.stores.sqlite import SqliteStore
+from detent.testing.factories import NOW, a_client, a_family, a_record, a_user, an_api, an_event
+from detent.testing.store_contract import CompleteStore
+
+names = st.sampled_from(["a", "b"])
+spellings = st.sampled_from(["Ann", "ann", "Bob"])
+versions = st.integers(1, 3)
+small = st.integers(0, 2)
+families = st.builds(
+    lambda number, subject, client, version, generation, suspected, end: a_family(
+        number, subject=subject, client_id=client, version=version, generation=generation, suspected=suspected,
+        absolute_until=NOW + end,
+    ),
+    small, names, names, versions, small, st.booleans(), small,
+)  # fmt: skip
+records = st.builds(
+    lambda key, version, end: a_record(key, version=version, expires_at=Instant(NOW + end)), names, versions, small
+)
+clients = st.builds(lambda name, version, epoch: a_client(name, version=version, epoch=epoch), names, versions, small)
+apis = st.builds(lambda name, version: an_api(name, version=version), names, versions)
+users = st.builds(
+    lambda subject, username, version, epoch: a_user(subject, username=username, version=version, epoch=epoch),
+    names, spellings, versions, small,
+)  # fmt: skip
+parts: st.SearchStrategy[Part] = st.one_of(
+    st.builds(InsertFamily, families),
+    st.builds(ReplaceFamily, families),
+    st.builds(lambda who, app: EndSuspects(placement_of(who), Subject(who), ClientId(app)), names, names),
+    st.builds(InsertRecord, records),
+    st.builds(ReplaceRecord, records),
+    st.builds(
+        lambda key, version, end: ConsumeRecord("test", key, version, Instant(NOW + end)), names, versions, small
+    ),
+    st.builds(InsertClient, clients),
+    st.builds(ReplaceClient, clients),
+    st.builds(lambda name, version: RemoveClient(ClientId(name), version), names, versions),
+    st.builds(InsertApi, apis),
+    st.builds(ReplaceApi, apis),
+    st.builds(RemoveApi, names, versions),
+    st.builds(InsertUser, users),
+    st.builds(ReplaceUser, users),
+    st.builds(lambda name, version: RemoveUser(Subject(name), version), names, versions),
+    st.just(RaiseServerEpoch()),
+)
+told = st.lists(st.builds(lambda name: an_event(about=name), names), max_size=2)
+changes = st.builds(lambda parts, events: Changes(tuple(parts), tuple(events)), st.lists(parts, max_size=3), told)
+sweeps = st.integers(0, 3)
+steps = st.lists(st.one_of(changes, changes, changes, sweeps), max_size=40)
+
+
+async def carried_out(store: CompleteStore, step: Changes | int) -> int | str:
+    if isinstance(step, int):
+        return await store.sweep(Instant(NOW + step), retention=1)
+    try:
+        await store.apply(step)
+    except Conflict:
+        return "conflict"
+    return "done"
+
+
+async def everything(store: CompleteStore) -> list[object]:
+    found = await store.families()
+    names = ["a", "b"]
+    return [
+        [await store.family(family.key) for family in found],
+        list(await store.families(subject=Subject("a"))),
+        list(await store.families(client_id=ClientId("b"), limit=2)),
+        [[await store.client(name), await store.api(name), await store.record("test", name)] for name in names],
+        [
+            [await store.user(name), await store.user_by_name(spelt)]
+            for name, spelt in zip(names, ["ann", "BOB"], strict=True)
+        ],
+        [list(listed) for listed in (await store.clients(), await store.apis(), await store.users())],
+        [event for _, event in await store.events()],
+        msgspec.structs.replace(await store.installation(), store_id=""),
+    ]
+
+
+async def same_in_both(steps: list[Changes | int], folder: Path) -> None:
+    memory, sqlite = MemoryStore(), await SqliteStore.open(folder / "detent.db")
+    try:
+        for step in steps:
+            assert await carried_out(memory, step) == await carried_out(sqlite, step)
+        assert await everything(memory) == await everything(sqlite)
+    finally:
+        await sqlite.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps)
+def test_memory_and_sqlite_agree_on_any_sequence_of_changes(steps: list[Changes | int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(same_in_both(steps, Path(folder)))
