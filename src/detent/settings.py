@@ -104,7 +104,8 @@ class Setting(msgspec.Struct, frozen=True):
         if self.type is bool:
             return "true or false"
         if self.type is int:
-            return f"a whole number from {self.about.low} to {self.about.high}"
+            unit = f" of {self.about.unit}" if self.about.unit else ""
+            return f"a whole number{unit} from {self.about.low} to {self.about.high}"
         return "a path" if self.type is Path else "text"
 
 
@@ -258,6 +259,21 @@ def production_problems(settings: Settings) -> list[Problem]:
         "host": _host_fault(settings),
         "password_grant": _password_grant_fault(settings),
         "data": _data_fault(settings.data),
+    }
+    return [Problem(name, settings.source(name), fault) for name, fault in faults.items() if fault]
+
+
+def development_problems(settings: Settings) -> list[Problem]:
+    """Why development mode must not start: what it decides by itself was set to something else."""
+    without = "Remove it, or use `detent serve`."
+    faults = {
+        "issuer": f"development mode makes its own issuer. {without}" if settings.issuer else "",
+        "host": ""
+        if settings.host in LOOPBACK_HOSTS
+        else f"development mode is for this machine alone, and {settings.host!r} is not loopback. {without}",
+        "profile": f"development mode has the password grant, which oauth21 refuses. {without}"
+        if settings.profile == "oauth21"
+        else "",
     }
     return [Problem(name, settings.source(name), fault) for name, fault in faults.items() if fault]
 

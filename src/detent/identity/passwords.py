@@ -19,6 +19,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from detent.core.errors import InvalidRequest, TemporarilyUnavailable
+from detent.ports import Entropy
 
 T = TypeVar("T")
 
@@ -107,6 +108,11 @@ def prepared(password: str) -> bytes | None:
         return None
     encoded = text.encode()
     return encoded if len(encoded) <= MAX_BYTES else None
+
+
+def new_password(entropy: Entropy) -> str:
+    """A generated password: 80 random bits as letters and digits that can be read out."""
+    return base64.b32encode(entropy.token_bytes(10)).decode().lower()
 
 
 def _nobodys_hash(profile: Profile) -> str:

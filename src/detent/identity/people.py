@@ -84,6 +84,10 @@ class People:
         """Raises UnknownUser."""
         return await self._replace(subject, "enabled", lambda user: replace(user, enabled=True))
 
+    async def set_claims(self, subject: str, claims: dict[str, Any]) -> User:
+        """What tokens may say of the person from now on (OpenID Connect Core §5.1). Raises UnknownUser."""
+        return await self._replace(subject, "claims set", lambda user: replace(user, claims=claims))
+
     async def remove(self, subject: str) -> None:
         """The person and, in the same commit, everything issued to them. Raises UnknownUser."""
 

@@ -45,7 +45,8 @@ class JsonLines(logging.Formatter):
         }
         event = getattr(record, "event", None)
         if isinstance(event, Event):
-            line |= msgspec.structs.asdict(event)
+            fields = msgspec.structs.asdict(event)
+            line |= {"event": fields.pop("name"), **fields}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=True).replace("\x7f", "\\u007f")
@@ -71,10 +72,10 @@ class _Waiting(QueueHandler):
 def logging_to(stream: TextIO, level: str) -> Iterator[None]:
     """Log `detent.*` from this level on, and warnings of everything else, to the stream until the block ends."""
     root, own = logging.getLogger(), logging.getLogger("detent")
+    before = root.level, own.level
     waiting = _Waiting(queue.SimpleQueue())
     waiting.setFormatter(JsonLines())
     writer = QueueListener(waiting.queue, logging.StreamHandler(stream))
-    before = root.level, own.level
     root.addHandler(waiting)
     root.setLevel(logging.WARNING)
     own.setLevel(level.upper())
@@ -82,9 +83,10 @@ def logging_to(stream: TextIO, level: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if waiting.dropped:
-            _log.warning("%d log lines were dropped: nobody read them", waiting.dropped)
         root.removeHandler(waiting)
         root.setLevel(before[0])
         own.setLevel(before[1])
         writer.stop()
+        if waiting.dropped:
+            text = f"{waiting.dropped} lines were dropped: nobody read them"
+            writer.handle(waiting.prepare(_log.makeRecord(_log.name, logging.WARNING, "", 0, text, (), None)))

@@ -116,6 +116,15 @@ class Handles:
         return sealer
 
 
+def family_of(token: str) -> FamilyKey | None:
+    """Which family a refresh token says it is of. Proves nothing: that takes the client, and `open_refresh`."""
+    raw = _decoded(token, REFRESH_PREFIX)
+    if raw is None or len(raw) != _REFRESH_BYTES:
+        return None
+    _, _, placement, family_id, _, _ = _BODY.unpack_from(raw)
+    return FamilyKey(placement, family_id)
+
+
 def is_of(handle: RefreshHandle, family: Family) -> bool:
     """Whether the handle was made from this family's seed; constant time."""
     body = _BODY.pack(_VERSION, handle.key_id, handle.key.placement, handle.key.id, handle.epoch, handle.generation)

@@ -1,0 +1,217 @@
+"""Registering clients and APIs (RFC 7591 §2, RFC 7592): every operation is checked, and is one `Changes`.
+
+A secret is returned by the call that made it and never again. What may be registered is `checked_client` and
+`checked_api`; what an operation is called on the wire or the command line is up to the caller.
+"""
+
+import base64
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict, replace
+
+from detent.admin.errors import AlreadyExists, ChangedMeanwhile, NotFound
+from detent.client_auth.secret import new_secret, secret_digest
+from detent.core.api import Api, SigningAlg, checked_api
+from detent.core.changes import (
+    Changes,
+    InsertApi,
+    InsertClient,
+    Part,
+    RemoveApi,
+    RemoveClient,
+    ReplaceApi,
+    ReplaceClient,
+)
+from detent.core.client import DEFAULT_GRANTS, Client, SecretDigest, checked_client
+from detent.core.errors import Conflict, InvalidClientMetadata
+from detent.core.events import Event, EventName
+from detent.core.ids import ClientId, Instant
+from detent.core.policy import DAY, KINDS, ClientKind, OnReuse, Overrides
+from detent.core.scope import Scope
+from detent.ports import Clock, Entropy, Keys, Store
+
+LONGEST_SECRET_OVERLAP: Final = 30 * DAY
+_KNOBS: Final = frozenset(Overrides.__struct_fields__)
+
+
+class ClientFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What can be chosen of a client, by RFC 7591 name; UNSET leaves it, None takes a default back."""
+
+    client_name: str | UnsetType = UNSET
+    redirect_uris: tuple[str, ...] | UnsetType = UNSET
+    web_origins: tuple[str, ...] | UnsetType = UNSET
+    grant_types: tuple[str, ...] | UnsetType = UNSET
+    scope: Scope | UnsetType = UNSET
+    default_audience: str | UnsetType | None = UNSET
+    enabled: bool | UnsetType = UNSET
+    rotating: bool | UnsetType | None = UNSET
+    overlap: int | UnsetType | None = UNSET
+    on_reuse: OnReuse | UnsetType | None = UNSET
+    access_life: int | UnsetType | None = UNSET
+    idle: int | UnsetType | None = UNSET
+    absolute: int | UnsetType | None = UNSET
+
+    def on(self, client: Client) -> Client:
+        """The client with these choices. Disabling it voids what it was issued, for good."""
+        chosen = _chosen(self)
+        knobs = {name: chosen.pop(name) for name in list(chosen) if name in _KNOBS}
+        epoch = client.epoch + (client.enabled and chosen.get("enabled") is False)
+        return replace(client, overrides=replace(client.overrides, **knobs), epoch=epoch, **chosen)
+
+
+class ApiFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What can be chosen of an API after its identifier; UNSET leaves it, None takes a default back."""
+
+    name: str | UnsetType = UNSET
+    scopes: dict[str, str] | UnsetType = UNSET
+    token_format: str | UnsetType = UNSET
+    signing_alg: SigningAlg | UnsetType = UNSET
+    access_life: int | UnsetType | None = UNSET
+    clients: tuple[str, ...] | UnsetType = UNSET
+    introspected_by: tuple[str, ...] | UnsetType = UNSET
+
+
+def _chosen(fields: ClientFields | ApiFields) -> dict[str, Any]:
+    return {name: value for name, value in asdict(fields).items() if value is not UNSET}
+
+
+class Registrations:
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        known_grants: frozenset[str],
+        known_formats: frozenset[str],
+    ) -> None:
+        self.store = store
+        self.keys = keys
+        self.clock = clock
+        self.entropy = entropy
+        self._known_grants = known_grants
+        self._known_formats = known_formats
+
+    # Clients
+
+    async def add_client(
+        self, kind: ClientKind, fields: ClientFields, *, client_id: str | None = None, client_secret: str | None = None
+    ) -> tuple[Client, str | None]:
+        """The new client and its secret, if its kind has one. Raises InvalidClientMetadata, AlreadyExists."""
+        now = self.clock.now()
+        public = KINDS[kind].public
+        secret = None if public else client_secret or new_secret(self.entropy)
+        client = Client(
+            ClientId(client_id or self._new_id()),
+            kind,
+            now,
+            grant_types=DEFAULT_GRANTS[kind],
+            token_endpoint_auth_method="none" if public else "client_secret_basic",
+            secrets=(secret_digest(secret, self.keys, now),) if secret else (),
+        )
+        client = await self._checked(fields.on(client))
+        if await self.store.client(client.client_id):
+            raise AlreadyExists(f"There is a client {client.client_id} already.")
+        await self._apply(InsertClient(client), "client_added", client.client_id)
+        return client, secret
+
+    async def update_client(self, client_id: str, fields: ClientFields) -> Client:
+        """Raises NotFound, InvalidClientMetadata, ChangedMeanwhile."""
+        before = await self._client(client_id)
+        after = await self._checked(fields.on(before))
+        return before if after == before else await self._replace(after, "client_updated", ", ".join(_chosen(fields)))
+
+    async def rotate_secret(self, client_id: str, overlap: int = 0) -> tuple[Client, str]:
+        """A new secret; the one before it stays good for `overlap` seconds, and no other does."""
+        before, now = await self._client(client_id), self.clock.now()
+        if before.is_public:
+            raise InvalidClientMetadata(f"A {before.kind} client is public: it has no secret.")
+        if not 0 <= overlap <= LONGEST_SECRET_OVERLAP:
+            raise InvalidClientMetadata(f"overlap must be between 0 and {LONGEST_SECRET_OVERLAP} seconds.")
+        secret = new_secret(self.entropy)
+        secrets = (secret_digest(secret, self.keys, now), *_still_good(before.secrets, now, overlap))
+        return await self._replace(replace(before, secrets=secrets), "client_secret_rotated"), secret
+
+    async def remove_client(self, client_id: str) -> Client:
+        """Raises NotFound, ChangedMeanwhile. What it was issued is void without it."""
+        client = await self._client(client_id)
+        await self._apply(RemoveClient(client.client_id, client.version), "client_removed", client.client_id)
+        return client
+
+    async def _client(self, client_id: str) -> Client:
+        client = await self.store.client(client_id)
+        if client is None:
+            raise NotFound(f"There is no client {client_id[:256]}.")
+        return client
+
+    async def _checked(self, client: Client) -> Client:
+        checked_client(client, self._known_grants)
+        audience = client.default_audience
+        if audience and await self.store.api(audience) is None:
+            raise InvalidClientMetadata(
+                f"default_audience names no API of this server: register {audience[:500]} first."
+            )
+        return client
+
+    async def _replace(self, client: Client, name: EventName, reason: str = "") -> Client:
+        after = replace(client, version=client.version + 1)
+        await self._apply(ReplaceClient(after), name, after.client_id, reason)
+        return after
+
+    # APIs
+
+    async def add_api(self, identifier: str, fields: ApiFields) -> Api:
+        """Raises InvalidClientMetadata, AlreadyExists."""
+        api = replace(Api(identifier, self.clock.now()), **_chosen(fields))
+        checked_api(api, self._known_formats)
+        if await self.store.api(identifier):
+            raise AlreadyExists(f"There is an API {identifier} already.")
+        await self._apply(InsertApi(api), "api_added", identifier)
+        return api
+
+    async def update_api(self, identifier: str, fields: ApiFields) -> Api:
+        """Raises NotFound, InvalidClientMetadata, ChangedMeanwhile."""
+        before = await self._api(identifier)
+        after = checked_api(replace(before, **_chosen(fields)), self._known_formats)
+        if after == before:
+            return before
+        after = replace(after, version=after.version + 1)
+        await self._apply(ReplaceApi(after), "api_updated", identifier, ", ".join(_chosen(fields)))
+        return after
+
+    async def remove_api(self, identifier: str) -> Api:
+        """Raises NotFound, ChangedMeanwhile."""
+        api = await self._api(identifier)
+        await self._apply(RemoveApi(identifier, api.version), "api_removed", identifier)
+        return api
+
+    async def _api(self, identifier: str) -> Api:
+        api = await self.store.api(identifier)
+        if api is None:
+            raise NotFound(f"There is no API {identifier[:500]}.")
+        return api
+
+    async def _apply(self, part: Part, name: EventName, about: str, reason: str = "") -> None:
+        """The part and its event in one commit. Raises ChangedMeanwhile."""
+        client_id = about if name.startswith("client") else ""
+        event = Event(name, self.clock.now(), about=about, client_id=client_id, reason=reason)
+        try:
+            await self.store.apply(Changes((part,), (event,)))
+        except Conflict:
+            raise ChangedMeanwhile from None
+
+    def _new_id(self) -> str:
+        """Sixteen letters and digits; never used twice, so that no client inherits another's tokens."""
+        return base64.b32encode(self.entropy.token_bytes(10)).decode().lower()
+
+
+def _still_good(secrets: tuple[SecretDigest, ...], now: Instant, overlap: int) -> tuple[SecretDigest, ...]:
+    """The newest secret with its new end, if it has not ended before."""
+    if not secrets or not overlap:
+        return ()
+    newest = max(secrets, key=lambda secret: secret.created_at)
+    end = Instant(now + overlap)
+    return (replace(newest, expires_at=min(end, newest.expires_at or end)),)

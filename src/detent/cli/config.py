@@ -1,0 +1,123 @@
+"""`detent config …`: what the settings are, where each value comes from, and whether production would take them.
+
+All of it, docs/settings.md too, is made from the declarations in settings.py.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from detent.cli.operation import Answer, Failure, answered, common_options, settings_from, show, table
+from detent.settings import DECLARED, FILE_NAME, Setting, Settings, SettingsError, production_problems
+
+_HEAD: Final = """# Settings
+
+Made from the declarations in `src/detent/settings.py` by `detent config explain --markdown`; a test keeps it current.
+
+A value comes from the flag of `detent serve`, else from the environment variable, else from the TOML file
+(`--config FILE`, or `detent.toml` in the data directory), else it is the default. What is not in this list stops the
+start and is named with its line. `detent config check` says whether production would start.
+
+| setting | flag, variable | type | default | what it says |
+|---|---|---|---|---|
+"""
+
+
+@click.group()
+def config() -> None:
+    """The settings."""
+
+
+@config.command()
+@common_options
+@click.option("--markdown", is_flag=True, help="Print the page docs/settings.md.")
+def explain(as_json: bool, data: str | None, config: Path | None, markdown: bool) -> None:
+    """Show every setting, its value, and where that comes from."""
+    if markdown:
+        return click.echo(page(), nl=False)
+
+    def work() -> Answer:
+        settings = settings_from(config, data=data)
+        documents = [_document(each, settings) for each in DECLARED.values()]
+        rows = [(each["name"], each["value"], each["source"], each["sentence"]) for each in documents]
+        return Answer(documents, table(("SETTING", "VALUE", "FROM", "WHAT IT SAYS"), rows))
+
+    show(answered(work, as_json), as_json)
+
+
+@config.command()
+@common_options
+def check(as_json: bool, data: str | None, config: Path | None) -> None:
+    """Say whether `detent serve` would start with these settings, and if not, why."""
+
+    def work() -> Answer:
+        settings = settings_from(config, data=data)
+        if problems := production_problems(settings):
+            raise SettingsError(*problems)
+        return Answer({"issuer": settings.issuer}, "`detent serve` can start with these settings.")
+
+    show(answered(work, as_json), as_json)
+
+
+@config.command()
+@common_options
+def init(as_json: bool, data: str | None, config: Path | None) -> None:
+    """Write a settings file with every setting in it, switched off, to start from."""
+
+    def work() -> Answer:
+        path = config or settings_from(None, data=data).data / FILE_NAME
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except OSError as error:
+            raise Failure("invalid_request", f"{path} cannot be written: {error.strerror}.") from None
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(template(with_data=config is not None))
+        return Answer({"path": str(path)}, f"Wrote {path}. Set issuer in it, then: detent config check")
+
+    show(answered(work, as_json), as_json)
+
+
+def template(*, with_data: bool) -> str:
+    """Every setting with its default, as a comment; `data` only where the file can say it."""
+    return "\n".join(_commented(each) for name, each in DECLARED.items() if with_data or name != "data")
+
+
+def page() -> str:
+    """docs/settings.md."""
+    return _HEAD + "".join(_row(each) for each in DECLARED.values())
+
+
+def _commented(setting: Setting) -> str:
+    danger = f"# {setting.about.danger}\n" if setting.about.danger else ""
+    return f"# {setting.about.sentence}\n{danger}# {setting.name} = {_toml(setting.default)}\n"
+
+
+def _row(setting: Setting) -> str:
+    default = f"`{_toml(setting.default)}`" if setting.default != "" else "none"
+    told = " ".join(filter(None, (setting.about.sentence, setting.about.danger and f"**{setting.about.danger}**")))
+    return f"| `{setting.name}` | `{setting.flag}`, `{setting.variable}` | {setting.expected} | {default} | {told} |\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else f'"{value}"'
+
+
+def _document(setting: Setting, settings: Settings) -> dict[str, Any]:
+    value = getattr(settings, setting.name)
+    return {
+        "name": setting.name,
+        "value": str(value) if isinstance(value, Path) else value,
+        "source": settings.source(setting.name),
+        "default": str(setting.default) if isinstance(setting.default, Path) else setting.default,
+        "type": setting.expected,
+        "unit": setting.about.unit,
+        "sentence": setting.about.sentence,
+        "danger": setting.about.danger,
+        "flag": setting.flag,
+        "variable": setting.variable,
+    }

@@ -1,0 +1,92 @@
+"""`detent family …`: who holds refresh tokens, why one was refused, and ending them."""
+
+import sys
+from typing import Any, Final
+
+import click
+
+from detent.admin.documents import family_document
+from detent.admin.errors import NotFound
+from detent.admin.families import when
+from detent.cli.choices import paging
+from detent.cli.office import Office
+from detent.cli.operation import Answer, facts, operation, table
+from detent.core.family import Family
+from detent.core.ids import ClientId, Subject
+
+# An id may begin with a dash, and is no option then.
+ID_COMMAND: Final[dict[str, Any]] = {"context_settings": {"ignore_unknown_options": True}}
+
+
+@click.group()
+def family() -> None:
+    """Sign-ins and their refresh tokens."""
+
+
+@family.command("list")
+@operation()
+@click.option("--user", "username", metavar="NAME", help="Those of this person.")
+@click.option("--client", "client_id", metavar="ID", help="Those at this client.")
+@paging("family's id")
+async def list_(office: Office, username: str | None, client_id: str | None, after: str, limit: int) -> Answer:
+    """List families, living and ended."""
+    subject = await _subject(office, username) if username is not None else None
+    found = await office.directory.families(
+        subject=subject, client_id=ClientId(client_id) if client_id else None, after=after, limit=limit
+    )
+    rows = [
+        (each.key.text, each.authorization.client_id, _status(each), each.generation, when(each.last_used_at))
+        for each in found
+    ]
+    header = ("ID", "CLIENT", "STATUS", "GENERATION", "LAST USED")
+    return Answer([family_document(each) for each in found], table(header, rows))
+
+
+@family.command(**ID_COMMAND)
+@operation()
+@click.argument("id")
+async def show(office: Office, id: str) -> Answer:
+    """Show a family as it is stored."""
+    return _answer((await office.families.find(id)).family)
+
+
+@family.command(**ID_COMMAND)
+@operation()
+@click.argument("what")
+async def explain(office: Office, what: str) -> Answer:
+    """Tell the story of a family: by its id, by a refresh token of it, or by the support id of an answer.
+
+    With `-` it is read from stdin, which keeps a refresh token out of the list of processes.
+    """
+    story = await office.families.explain(sys.stdin.readline().strip() if what == "-" else what)
+    document = {
+        "family": family_document(story.family) if story.family else None,
+        "generation_presented": story.generation_presented,
+        "told": story.sentences,
+    }
+    return Answer(document, "\n".join(story.sentences))
+
+
+@family.command(**ID_COMMAND)
+@operation()
+@click.argument("id")
+async def revoke(office: Office, id: str) -> Answer:
+    """End a family at once, with its access tokens."""
+    return _answer(await office.families.end(id))
+
+
+async def _subject(office: Office, username: str) -> Subject:
+    user = await office.directory.user_by_name(username)
+    if user is None:
+        raise NotFound(f"There is no user {username[:128]}. `detent user list` shows those there are.")
+    return user.subject
+
+
+def _status(family: Family) -> str:
+    return "suspected" if family.suspected and family.status == "live" else family.status
+
+
+def _answer(family: Family) -> Answer:
+    document = family_document(family)
+    shown = {name: value for name, value in document.items() if name != "history"}
+    return Answer(document, facts(shown))

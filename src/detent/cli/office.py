@@ -1,0 +1,70 @@
+"""Opens a data directory and what an operator's command needs of it; the same for the servers.
+
+In the directory: `detent.db`, `keys/`, and `detent.toml` if there is one. Where settings come from is settings.py.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from detent.admin.families import Families
+from detent.admin.registrations import Registrations
+from detent.app import House, Outside
+from detent.core.errors import StoreUnavailable
+from detent.identity.passwords import Passwords
+from detent.keys.file import FileKeys
+from detent.settings import Settings
+from detent.sinks.log import LogSink
+from detent.stores.sqlite import SqliteStore
+from detent.system import SystemClock, SystemEntropy
+
+STORE_FILE: Final = "detent.db"
+KEYS_FOLDER: Final = "keys"
+_NOWHERE: Final = "http://127.0.0.1/"
+
+
+class Office:
+    """An opened data directory. `house` is built on it, whether or not anybody serves it."""
+
+    def __init__(self, settings: Settings, outside: Outside, keys: FileKeys, house: House) -> None:
+        self.settings = settings
+        self.outside = outside
+        self.keys = keys
+        self.house = house
+        self.people = house.people
+        self.directory = outside.directory
+        self.registrations = Registrations(
+            outside.store,
+            outside.keys,
+            outside.clock,
+            outside.entropy,
+            known_grants=frozenset(house.registry.grants),
+            known_formats=frozenset(house.registry.token_formats),
+        )
+        self.families = Families(house.issuing, outside.directory, outside.clock)
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, *, issuer: str = _NOWHERE, password_grant: bool = True, create: bool = False
+) -> AsyncIterator[Office]:
+    """Raises StoreUnavailable or KeysError with what to do; without `create`, also where nothing is there yet.
+
+    An operator may give a client the grant `password` whether or not the server offers it now.
+    """
+    if not create and not (settings.data / STORE_FILE).exists():
+        raise StoreUnavailable(
+            f"There is no store in {settings.data.absolute()} ({settings.source('data')}). Name its directory with "
+            "--data, or start one: `detent up` to try it, `detent serve` for production."
+        )
+    clock = SystemClock()
+    store = await SqliteStore.open(settings.data / STORE_FILE)
+    passwords = Passwords()
+    try:
+        keys = FileKeys.open(settings.data / KEYS_FOLDER, clock)
+        outside = Outside(store, store, keys, clock, SystemEntropy(), LogSink(), passwords)
+        house = House(outside, issuer=issuer, password_grant=password_grant, store_behind=settings.store_behind)
+        yield Office(settings, outside, keys, house)
+    finally:
+        passwords.close()
+        await store.close()

@@ -1,0 +1,110 @@
+"""uvicorn as we run it: nothing believed of what a proxy or client says about itself, drained at the end.
+
+Sockets are opened before anything is built, so that a port that is taken stops the start with a sentence and a free
+one can be part of the issuer. Rules: `X-Forwarded-*` changes nothing (attack H5); no line per request is logged, for
+a URL may hold what a log must not.
+"""
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+Application = Callable[..., Awaitable[None]]
+Served = tuple[Application, list[socket.socket]]
+BACKLOG: Final = 2048
+KEEP_ALIVE_SECONDS: Final = 30
+DRAIN_SECONDS: Final = 10
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that takes connections from now on. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    # asyncio sets it on sockets that it binds itself; without it every answer waits 40 ms for an ACK.
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return opened
+
+
+def loopback(port: int) -> list[socket.socket]:
+    """127.0.0.1 and, where this machine has it, [::1]: `localhost` may mean either. Raises OSError."""
+    first = listening("127.0.0.1", port)
+    try:
+        return [first, listening("::1", port_of(first))]
+    except OSError as error:
+        if port and error.errno == errno.EADDRINUSE:
+            first.close()
+            raise
+        return [first]
+
+
+def port_of(opened: socket.socket) -> int:
+    port: int = opened.getsockname()[1]
+    return port
+
+
+class Server(uvicorn.Server):
+    """Serves one application until `should_exit`; signals are left to whoever runs it."""
+
+    def __init__(self, application: Application) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+            )
+        )
+        self.accepting = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.accepting.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop(self) -> None:
+        """Finish the requests under way; asked a second time, do not."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+async def serve_until_signal(served: Sequence[Served], ready: Callable[[], None]) -> None:
+    """Serve each application on its sockets until SIGINT or SIGTERM; `ready` is called once all of them accept."""
+    servers = [Server(application) for application, _ in served]
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for server in servers:
+            server.stop()
+
+    with _on_signal(stop):
+        async with asyncio.TaskGroup() as running:
+            for server, (_, sockets) in zip(servers, served, strict=True):
+                running.create_task(server.serve(sockets))
+            for server in servers:
+                await server.accepting.wait()
+            ready()
+
+
+@contextmanager
+def _on_signal(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
