@@ -116,12 +116,18 @@ class Edge:
         route = self._routes.get(request.path)
         if route is None:
             return _plain(request, 404, "There is nothing at this path.", code="not_found")
-        if request.method == "OPTIONS" and (answer := preflight(route, request)):
-            return answer
-        if request.method not in route.methods and not (request.method == "HEAD" and "GET" in route.methods):
+        allowed = _allowed(route)
+        if request.method == "OPTIONS":
+            return preflight(route, request) or Response(204, headers=(("allow", ", ".join(allowed)),))
+        if request.method not in allowed:
             refusal = _plain(request, 405, f"Use {' or '.join(route.methods)} here.")
-            return refusal.with_headers(("allow", ", ".join((*route.methods, "OPTIONS"))))
+            return refusal.with_headers(("allow", ", ".join(allowed)))
         return route
+
+
+def _allowed(route: Route) -> tuple[str, ...]:
+    """RFC 9110 §9.3.2, §9.3.7: HEAD wherever GET is, OPTIONS everywhere."""
+    return (*route.methods, "HEAD", "OPTIONS") if "GET" in route.methods else (*route.methods, "OPTIONS")
 
 
 def refused(request: Request, error: OAuthError) -> Response:

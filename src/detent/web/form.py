@@ -105,6 +105,8 @@ def _gathered(pairs: list[tuple[str, Any]]) -> Form:
         if name in seen and name not in _RESOURCES:
             raise InvalidRequest(f"The parameter {name[:50]} is repeated.")
         seen.add(name)
+        if "[" in name:  # scope[]=read and the like: read as unknown, it would mean "everything"
+            raise InvalidRequest(f"The parameter {name[:50]} must be one string, without brackets in its name.")
         if value is None or value == "":
             continue
         if not isinstance(value, str):
@@ -125,5 +127,5 @@ def _check_query(query: str, form: Form) -> None:
     if not query:
         return
     for name, _ in _urlencoded(query):
-        if name in _SECRETS or name in form.values:
+        if name in _SECRETS or name in form.values or (form.resources and name in _RESOURCES):
             raise InvalidRequest(f"The parameter {name[:50]} belongs in the body, not in the URL.")
