@@ -18,7 +18,7 @@ from detent.core.policy import RefreshPolicy
 Status = Literal["live", "compromised", "revoked"]
 Ahead = Literal["refuse", "advance"]
 Reason = Literal["revoked", "compromised", "idle", "absolute", "cut_off", "store_behind", "reuse", "reuse_not_rotating"]
-Repeated = Literal[0, 1, 2]  # this generation's parent came again: not yet, yes, yes and got an access token only
+Repeated = Literal[0, 1, 2]  # this generation's parent came again: no, yes, yes and once got an access token only
 
 TOLERATED_GENERATIONS = 3  # from the next one on, a repeat by overlap gets an access token only
 NOTABLE_EVENTS = 16  # how many the family remembers
@@ -126,15 +126,15 @@ def decide(family: Family, presented: Presented, policy: RefreshPolicy, around: 
     over = why_over(family, around.epochs, now)
     if over:  # row 1
         return Refuse(over)
-    if _is_ahead(family, presented, around.store_epoch):  # row 2
-        if around.ahead == "refuse" or presented.generation < family.generation:
-            return Refuse("store_behind")
-        return _advance(family, presented, policy, around, now)
-    if (presented.generation, presented.epoch) == (family.generation, family.epoch):
-        return _present_head(family, presented, policy, around, now)
-    if (presented.generation, presented.epoch) == (family.parent, family.parent_epoch):
-        return _present_parent(family, presented, policy, around, now)
-    return _reuse(family, presented, policy, now)
+    match _place(family, presented, around):
+        case "ahead":
+            return _present_ahead(family, presented, policy, around, now)
+        case "head":
+            return _present_head(family, presented, policy, around, now)
+        case "parent":
+            return _present_parent(family, presented, policy, around, now)
+        case "older":
+            return _reuse(family, presented, policy, now)
 
 
 def why_over(family: Family, epochs: Epochs, now: Instant) -> Reason | None:
@@ -181,29 +181,37 @@ def revoke(family: Family, reason: str, now: Instant, *, event: Event | None = N
     return _changed(family, event, status="revoked", ended_by=reason)
 
 
-def _is_ahead(family: Family, presented: Presented, store_epoch: int) -> bool:
-    """Row 2: only we can have made this handle, and the row does not know of it: the store lost state.
-
-    A row that has not moved since a restore also counts its own head as ahead: it may have been consumed in
-    the lost span.
+def _place(family: Family, presented: Presented, around: Surroundings) -> Literal["ahead", "head", "parent", "older"]:
+    """Where the handle stands to the row. Ahead: only we can have made it, and the row does not know of it, so the
+    store lost state. What a row that has not moved since a restore still answers may have been consumed in the lost
+    span, so its head counts as ahead, and where ahead is refused, its parent too.
     """
-    if presented.epoch != family.epoch:
-        return presented.epoch > family.epoch
-    not_left = family.epoch < store_epoch
-    return presented.generation > family.generation or (not_left and presented.generation == family.generation)
+    handle = presented.generation, presented.epoch
+    unmoved = family.epoch < around.store_epoch
+    if presented.epoch > family.epoch or (presented.epoch == family.epoch and presented.generation > family.generation):
+        return "ahead"
+    if handle == (family.generation, family.epoch):
+        return "ahead" if unmoved else "head"
+    if handle == (family.parent, family.parent_epoch):
+        return "ahead" if unmoved and around.ahead == "refuse" else "parent"
+    return "older"
 
 
-def _advance(
+def _present_ahead(
     family: Family, presented: Presented, policy: RefreshPolicy, around: Surroundings, now: Instant
 ) -> Decision:
-    """Row 2, `advance`: the presented handle becomes the head, then row 3 or 4 under the present epoch."""
+    """Row 2. `advance`: the presented handle becomes the head, then row 4, or for a family that does not rotate
+    row 3, under the present epoch; the presented handle stays answerable as the parent.
+    """
+    if around.ahead == "refuse" or presented.generation < family.generation:
+        return Refuse("store_behind")
     head = msgspec.structs.replace(
         family,
         generation=presented.generation,
         epoch=presented.epoch,
         history=_noted(family, _event("store_behind", family, now, presented)),
     )
-    if policy.rotating(family.authorization.cnf) and not is_young(family, policy, now):
+    if policy.rotating(family.authorization.cnf):
         return _rotated(head, presented, policy, around, now)
     kept = _changed(
         head,
@@ -212,6 +220,8 @@ def _advance(
         parent=presented.generation,
         parent_epoch=presented.epoch,
         idle_until=_idle_until(family, policy, now),
+        last_used_at=now,
+        origin=presented.origin,
     )
     return Keep(kept, kept)
 
@@ -224,6 +234,8 @@ def _present_head(
         return Keep(None, family)
     if rotating:  # row 4
         return _rotated(family, presented, policy, around, now)
+    if family.parent is None and family.last_used_at >= now:  # else parallel requests would conflict without end
+        return Keep(None, family)
     kept = _changed(
         family,
         parent=None,
@@ -243,7 +255,7 @@ def _rotated(family: Family, presented: Presented, policy: RefreshPolicy, around
             generation=family.generation + 1,
             epoch=around.store_epoch,
             handle_key=around.handle_key,
-            rotated_at=_not_before(family, now),
+            rotated_at=now,
             idle_until=_idle_until(family, policy, now),
             # A constant key must not become a second password: one that repeats its predecessor counts as none.
             retry_key=None if presented.retry_key == family.retry_key else presented.retry_key,
@@ -281,7 +293,9 @@ def _repeated(family: Family, presented: Presented, now: Instant, *, always: boo
 
 
 def _superseded(family: Family, presented: Presented, around: Surroundings, now: Instant) -> Supersede:
-    """Row 6. The overlap restarts once only, else two holders could take turns in it for ever."""
+    """Row 6. Two holders of one parent could take turns in it for ever, were it not for two things: it counts as
+    tolerated, and once the parent got an access token only, no overlap restarts before the next rotation.
+    """
     return Supersede(
         _changed(
             family,
@@ -290,9 +304,9 @@ def _superseded(family: Family, presented: Presented, around: Surroundings, now:
             epoch=around.store_epoch,
             handle_key=around.handle_key,
             retry_key=None,
-            rotated_at=family.rotated_at if family.repeated == 2 else _not_before(family, now),
-            tolerated=family.tolerated if family.repeated else 0,
-            repeated=0,
+            rotated_at=family.rotated_at if family.repeated == 2 else now,
+            tolerated=family.tolerated + (0 if family.repeated else 1),
+            repeated=2 if family.repeated == 2 else 0,
             origin=presented.origin,
             last_used_at=now,
         )
@@ -316,11 +330,6 @@ def _idle_until(family: Family, policy: RefreshPolicy, now: Instant) -> Instant:
     if family.suspected:
         return family.idle_until
     return Instant(max(family.idle_until, min(now + policy.idle, family.absolute_until)))
-
-
-def _not_before(family: Family, now: Instant) -> Instant:
-    """A clock that went back must not lengthen an overlap that has passed."""
-    return Instant(max(family.rotated_at or 0, now))
 
 
 def _changed(family: Family, event: Event | None = None, **fields: object) -> Family:
