@@ -97,6 +97,13 @@ async def test_the_memory_is_bounded_and_forgets_what_was_used_least_recently() 
     assert asked.introspections == 4
 
 
+@pytest.mark.parametrize("size", [0, 1])
+async def test_an_answer_that_is_forgotten_at_once_is_still_given(size: int) -> None:
+    asked = introspector(Issuer(active()), cache_size=size)
+    answers = await asyncio.gather(*(asked.claims(token) for token in "abc"))
+    assert [claims.sub for claims in answers] == ["alice"] * 3
+
+
 async def test_the_memory_holds_no_token_and_the_object_shows_no_secret() -> None:
     asked = introspector(Issuer(active()))
     await asked.claims(TOKEN)

@@ -66,7 +66,8 @@ class Introspector:
         known = self._cache.get(digest)
         if known is None or known.until <= self._clock():
             known = await asyncio.shield(self._asking.get(digest) or self._start(digest, token))
-        self._cache.move_to_end(digest)
+        else:
+            self._cache.move_to_end(digest)
         if isinstance(known.answer, str):
             raise InvalidToken(known.answer)
         return known.answer
@@ -92,6 +93,7 @@ class Introspector:
         if response.status != 200 or answer is None or not isinstance(answer.get("active"), bool):
             raise Unavailable("the introspection endpoint gave no answer")
         known = self._cache[digest] = self._judged(answer)
+        self._cache.move_to_end(digest)
         while len(self._cache) > self._cache_size:
             self._cache.popitem(last=False)
         return known

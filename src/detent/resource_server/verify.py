@@ -48,7 +48,7 @@ class Claims:
 class Verifier:
     """What a token must be to be accepted here; the defaults are those of an RFC 9068 access token.
 
-    `types` are the accepted `typ` values without `application/` ("" accepts a token without one).
+    `types` are the accepted `typ` values, in lower case and without `application/` ("" for a token without one).
     `required` are the string claims demanded beside iss, sub, aud, exp and iat.
     `leeway_seconds` is how far `iat` and `nbf` may lie ahead (FAPI 2.0 §5.3.2.1); `exp` has none.
     """
