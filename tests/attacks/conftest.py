@@ -1,3 +1,16 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
 from tests.fixtures import detent, keys_folder, standing
 
-__all__ = ["detent", "keys_folder", "standing"]
+__all__ = ["data", "detent", "keys_folder", "standing"]
+
+
+@pytest.fixture
+def data(tmp_path: Path, keys_folder: Path) -> Path:
+    """A data directory for the command line, with keys that are made already."""
+    shutil.copytree(keys_folder, tmp_path / "data" / "keys")
+    (tmp_path / "data").chmod(0o700)
+    return tmp_path / "data"

@@ -13,7 +13,9 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from detent.cli.main import main
 from detent.core.api import Api, checked_api
 from detent.core.client import Client, checked_client
 from detent.core.errors import InvalidClientMetadata
@@ -371,6 +373,29 @@ def test_attack_x10_what_is_no_whole_number_is_refused_where_text_becomes_a_sett
         msgspec.json.decode(f'{{"{name}":{text}}}', type=Overrides)
     with pytest.raises(msgspec.MsgspecError):
         msgspec.json.decode('{"access_lives":3600}', type=Overrides)  # an unknown name is not a setting that is off
+
+
+@pytest.mark.parametrize(
+    "seconds", ["-1", "0", str(2**31), str(2**63), "1e9", "1000000000", "NaN", "inf", "1.5", "", "١"]
+)
+def test_attack_x10_the_command_line_registers_no_such_lifetime(data: Path, seconds: str) -> None:
+    def ends(*command: str) -> int:
+        return CliRunner().invoke(main, [*command, "--data", str(data), "--json"]).exit_code
+
+    def listed() -> list[Any]:
+        outputs = [
+            CliRunner().invoke(main, [kind, "list", "--json", "--data", str(data)]) for kind in ("client", "api")
+        ]
+        return [json.loads(output.stdout) for output in outputs]
+
+    assert ends("client", "add", "--kind", "web") == 0
+    before = listed()
+    for flag in ("--access-life", "--idle", "--absolute", "--overlap"):
+        if (flag, seconds) != ("--overlap", "0"):
+            assert ends("client", "add", "--kind", "web", flag, seconds) in (1, 2)
+            assert ends("client", "update", before[0][0]["client_id"], flag, seconds) in (1, 2)
+    assert ends("api", "add", API, "--access-life", seconds) in (1, 2)
+    assert listed() == before
 
 
 def test_attack_x10_lifetimes_that_do_not_fit_each_other_are_refused() -> None:
