@@ -84,12 +84,11 @@ class Detent:
         return self.post("/oauth/token", client, **form)
 
     def post(self, path: str, client: str | None, headers: dict[str, str] | None = None, **form: Any) -> httpx.Response:
-        auth = None
         if client in CONFIDENTIAL:
-            auth = (client, SECRET)
-        elif client:
+            return self.http.post(path, data=form, auth=(client, SECRET), headers=headers)
+        if client:
             form = {"client_id": client, **form}
-        return self.http.post(path, data=form, auth=auth, headers=headers)
+        return self.http.post(path, data=form, headers=headers)
 
     def sign_in(self, client: str = "testclient", **form: Any) -> dict[str, Any]:
         """The tokens of a new sign-in: by password where the client has that grant, else by code."""
@@ -215,9 +214,10 @@ def running(
     *,
     password_grant: bool = True,
     store_behind: Ahead = "refuse",
+    clock: ManualClock | None = None,
 ) -> Iterator[Detent]:
-    """A house with the whole cast, served until the block ends."""
-    clock, sink = ManualClock(START), ListSink()
+    """A house with the whole cast, served until the block ends; opened again on its folder and clock, it goes on."""
+    clock, sink = clock or ManualClock(START), ListSink()
     keys = FileKeys.open(keys_folder, clock)
     issuer, api = Loopback(), Loopback()
     with ServerThread() as thread:
@@ -227,13 +227,14 @@ def running(
         passwords = Passwords(CHEAP)
         outside = Outside(opened, opened, keys, clock, SystemEntropy(), sink, passwords)
         house = House(outside, issuer=issuer.url, password_grant=password_grant, store_behind=store_behind)
-        thread.call(opened.apply(Changes(tuple(cast(keys)))))
-        person = {"name": "Test Person", "email": "test@example.com", "picture": "https://example.com/test.png"}
-        thread.call(house.people.add("test", "test", person))
+        if thread.call(opened.client("testclient")) is None:
+            thread.call(opened.apply(Changes(tuple(cast(keys)))))
+            person = {"name": "Test Person", "email": "test@example.com", "picture": "https://example.com/test.png"}
+            thread.call(house.people.add("test", "test", person))
         thread.serve(house.asgi, issuer)
         demo = demo_api(issuer.url, API, VAULT, ("demo-api", SECRET), clock=clock.now)
         thread.serve(demo, api)
-        guards = {route.path: route.endpoint for route in demo.routes if isinstance(route, Route)}
+        guards: dict[str, Any] = {route.path: route.endpoint for route in demo.routes if isinstance(route, Route)}
         detent = Detent(thread, house, clock, sink, api.url, guards)
         try:
             yield detent

@@ -1,8 +1,8 @@
 """`authorization_code` (RFC 6749 §4.1.3) with PKCE (RFC 7636).
 
 A code is a sealed handle that lives 60 s: issuing one writes nothing, redeeming it inserts the family whose key it
-names. So a second redemption finds the key taken, and kills what the first one made (RFC 6749 §4.1.2, §10.5).
-Rule: everything is checked before the code is spent.
+names. So a second redemption finds the key taken, and kills what the first one made (RFC 6749 §4.1.2, §10.5), at
+any age. Rule: everything is checked before the code is spent or a replay has a consequence.
 """
 
 import hmac
@@ -50,6 +50,9 @@ class AuthorizationCode:
 
     async def issue(self, request: TokenRequest, screened: PendingAuthorization) -> TokenResponse:
         _check(screened, request)
+        if request.now >= screened.expires_at:
+            await self._kill(screened.key, request)  # if it was redeemed in time, this is a replay all the same
+            raise _refused("expired")
         user = await self._directory.user(screened.authorization.subject)
         if user is None or not user.enabled or user.epoch > screened.authorization.epochs.user:
             raise _refused("the person was disabled, removed or cut off since")
@@ -84,12 +87,10 @@ class AuthorizationCode:
 
 
 def _check(pending: PendingAuthorization, request: TokenRequest) -> None:
-    """Client, age, redirect URI, PKCE: in this order, each with the same answer. Raises InvalidGrant."""
+    """Client, redirect URI, key, PKCE: in this order, each with the same answer. Raises InvalidGrant."""
     form = request.form
     if pending.authorization.client_id != request.client.client_id:
         raise _refused("issued to another client")
-    if request.now >= pending.expires_at:
-        raise _refused("expired")
     if pending.redirect_uri != form.get("redirect_uri"):  # RFC 6749 §4.1.3: identical values
         raise _refused("redirect_uri differs from the authorization request")
     if not pending.authorization.cnf.accepts(request.proved):

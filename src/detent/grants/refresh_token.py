@@ -12,7 +12,14 @@ from typing import Any, Final, assert_never
 import msgspec
 
 from detent.core.changes import Changes, ReplaceFamily
-from detent.core.errors import Conflict, InvalidGrant, InvalidRequest, SlowDown, TemporarilyUnavailable
+from detent.core.errors import (
+    Conflict,
+    InvalidGrant,
+    InvalidRequest,
+    InvalidScope,
+    SlowDown,
+    TemporarilyUnavailable,
+)
 from detent.core.events import Event
 from detent.core.exchange import Form, TokenResponse
 from detent.core.family import (
@@ -29,7 +36,7 @@ from detent.core.family import (
 )  # fmt: skip
 from detent.core.ids import Instant
 from detent.core.people import CLAIMS_OF_SCOPE, claims_for
-from detent.core.scope import narrow, parse_scope
+from detent.core.scope import Scope, narrow, parse_scope
 from detent.grants.issuing import Issuing
 from detent.grants.repeats import RepeatLimit
 from detent.ports import Directory, EventSink, FoundFamily
@@ -108,7 +115,8 @@ class RefreshToken:
             case Keep(head=head, after=after):
                 return await self._answered(head, after, family, request)
             case Repeat(head=head, after=after, bare=bare):
-                self._limit_repeats(family, request.now)
+                if after is None:  # the few that write limit themselves, and may have to decide again
+                    self._limit_repeats(family, request.now)
                 return await self._answered(head, after, family, request, with_refresh_token=not bare)
             case Rotate(after=after) | Supersede(after=after):
                 return await self._answered(after, after, family, request)
@@ -121,8 +129,8 @@ class RefreshToken:
     ) -> TokenResponse:  # fmt: skip
         if head.generation >= MAX_GENERATION:
             raise InvalidGrant(REFUSED, detail="the family has used up its generations")
-        asked, authorization = request.form.get("scope"), head.authorization
-        scope = authorization.scope if asked is None else narrow(parse_scope(asked), authorization.scope)
+        authorization = head.authorization
+        scope = _scope(request.form, authorization.scope)
         wanted = await self._issuing.target(request.form.resources, authorization, scope)
         answer = self._issuing.answer(
             head, wanted, request.client, request.now,
@@ -151,6 +159,16 @@ class RefreshToken:
         wait = self._repeats.seconds_to_wait(family.key, family.generation, now)
         if wait:
             raise SlowDown("This refresh token was repeated too often; wait a minute.", retry_after=wait)
+
+
+def _scope(form: Form, granted: Scope) -> Scope:
+    """What the request asks for of the granted scope; all of it unless it says. Raises InvalidScope."""
+    asked = form.get("scope")
+    if asked is None:
+        return granted
+    if asked.isspace():
+        raise InvalidScope("The scope parameter names no scope.")
+    return narrow(parse_scope(asked), granted)
 
 
 def _news(before: Family, after: Family, support_id: str) -> tuple[Event, ...]:

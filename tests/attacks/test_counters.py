@@ -1,0 +1,55 @@
+"""What an attacker's request and an honest one cost the database: statements and commits, counted by the store."""
+
+from typing import Any
+
+import pytest
+
+from tests.attacks.outcomes import assert_refused, ongoing, signed_in
+from tests.serving import Detent
+
+detent = ongoing
+
+
+def spent(detent: Detent, before: Any) -> dict[str, int]:
+    now = detent.statements()
+    return {name: getattr(now, name) - getattr(before, name) for name in ("reads", "writes", "inserts", "commits")}
+
+
+@pytest.mark.parametrize("client", ["testclient", "app", "nobody-knows-me"])
+def test_counters_a_garbage_refresh_token_costs_no_statement(detent: Detent, client: str) -> None:
+    before = detent.statements()
+    for garbage in ("garbage", "dtrt_" + "A" * 84, "dtat_" + "A" * 84, "a.b.c"):
+        assert_refused(detent.refresh(client, garbage))
+    assert spent(detent, before) == {"reads": 0, "writes": 0, "inserts": 0, "commits": 0}
+
+
+@pytest.mark.parametrize("client", ["testclient", "app", "spa", "web"])
+def test_counters_a_refresh_is_one_read_and_one_update_in_one_commit(detent: Detent, client: str) -> None:
+    """A client that does not rotate pays the same: its idle life moves. Clients and APIs come from memory."""
+    token = detent.refreshed(client, signed_in(detent, client)["refresh_token"])["refresh_token"]
+    for _ in range(3):
+        detent.clock.advance(61)
+        before = detent.statements()
+        token = detent.refreshed(client, token)["refresh_token"]
+        assert spent(detent, before) == {"reads": 1, "writes": 1, "inserts": 0, "commits": 1}
+
+
+def test_counters_a_repeat_after_the_first_is_one_read(detent: Detent) -> None:
+    first = signed_in(detent, "app")["refresh_token"]
+    for _ in range(2):
+        detent.refreshed("app", first)
+    before = detent.statements()
+    detent.refreshed("app", first)
+    assert spent(detent, before) == {"reads": 1, "writes": 0, "inserts": 0, "commits": 0}
+
+
+def test_counters_64_refreshes_at_once_share_their_commits(detent: Detent) -> None:
+    tokens = [signed_in(detent, "app")["refresh_token"] for _ in range(64)]
+    before = detent.statements()
+
+    answers = detent.at_once(64, lambda index: detent.refresh("app", tokens[index]))
+
+    assert {answer.status_code for answer in answers} == {200}
+    counted = spent(detent, before)
+    assert (counted["reads"], counted["writes"], counted["inserts"]) == (64, 64, 0)
+    assert counted["commits"] < 64
