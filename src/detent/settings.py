@@ -281,7 +281,7 @@ def development_problems(settings: Settings) -> list[Problem]:
 def _issuer_fault(issuer: str) -> str:
     """RFC 8414 §2 and mission B19; the slash is what the common SDKs expect."""
     if not issuer:
-        return "missing. Set it to the URL under which clients reach this server, such as https://id.example.com/."
+        return "missing. Say in detent.toml, DETENT_ISSUER or --issuer under which URL clients reach this server."
     try:
         parts = urlsplit(issuer)
         port = parts.port

@@ -115,7 +115,7 @@ class Families:
         while events := await self._directory.events(after=after, limit=_PORTION):
             for number, event in events:
                 after = number
-                if event.support_id == support_id:
+                if support_id and event.support_id == support_id:
                     return await self._explain_event(event)
         raise NotFound(
             f"The audit log holds no support id {support_id[:40]!r}: only what changed something is in it. The "

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -57,4 +58,4 @@ async def _sweep_for_ever(store: Store, clock: Clock) -> None:
 
 def taken(port: int, error: OSError, advice: str) -> Failure:
     """Why a port could not be had, and what to do."""
-    return Failure("address_unavailable", f"Port {port} cannot be used ({error.strerror}). {advice}")
+    return Failure("address_unavailable", f"Port {port} cannot be used ({os.strerror(error.errno or 0)}). {advice}")
