@@ -183,7 +183,7 @@ def _from_file(config: Path | None, data: Path, problems: list[Problem]) -> dict
         table = tomllib.loads(text)
     except FileNotFoundError:
         if config:
-            problems.append(Problem("", str(path), "there is no such file; `detent config init` writes one."))
+            problems.append(Problem("", str(path), "there is no such file; `detent config init` prints one."))
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         problems.append(Problem("", str(path), f"cannot be read as TOML: {error}."))

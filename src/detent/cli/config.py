@@ -3,14 +3,13 @@
 All of it, docs/settings.md too, is made from the declarations in settings.py.
 """
 
-import os
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from detent.cli.operation import Answer, Failure, answered, common_options, settings_from, show, table
-from detent.settings import DECLARED, FILE_NAME, Setting, Settings, SettingsError, production_problems
+from detent.cli.operation import Answer, answered, common_options, settings_from, show, table
+from detent.settings import DECLARED, Setting, Settings, SettingsError, production_problems
 
 _HEAD: Final = """# Settings
 
@@ -64,25 +63,13 @@ def check(as_json: bool, data: str | None, config: Path | None) -> None:
 @config.command()
 @common_options
 def init(as_json: bool, data: str | None, config: Path | None) -> None:
-    """Write a settings file with every setting in it, switched off, to start from."""
-
-    def work() -> Answer:
-        path = config or settings_from(None, data=data).data / FILE_NAME
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except OSError as error:
-            raise Failure("invalid_request", f"{path} cannot be written: {error.strerror}.") from None
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(template(with_data=config is not None))
-        return Answer({"path": str(path)}, f"Wrote {path}. Set issuer in it, then: detent config check")
-
-    show(answered(work, as_json), as_json)
+    """Print a settings file to start from: every setting with its sentence and its default, switched off."""
+    show(Answer({"toml": template()}, template()), as_json)
 
 
-def template(*, with_data: bool) -> str:
-    """Every setting with its default, as a comment; `data` only where the file can say it."""
-    return "\n".join(_commented(each) for name, each in DECLARED.items() if with_data or name != "data")
+def template() -> str:
+    """A settings file that changes nothing yet."""
+    return "\n".join(_commented(each) for each in DECLARED.values()).rstrip()
 
 
 def page() -> str:

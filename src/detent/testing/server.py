@@ -5,7 +5,6 @@ Rule: the only time that a served house knows is that of the clock it was built 
 """
 
 import asyncio
-import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
@@ -13,10 +12,9 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import uvicorn
+from detent.web.server import Application, Server, listening, port_of
 
 T = TypeVar("T")
-Application = Callable[..., Awaitable[None]]
 START_SECONDS = 10
 
 
@@ -24,10 +22,8 @@ class Loopback:
     """A listening socket on a free port of 127.0.0.1, taken before the application is built."""
 
     def __init__(self) -> None:
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
-        # asyncio sets it on sockets that it binds itself; without it every answer waits 40 ms for an ACK.
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/"
+        self.socket = listening("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{port_of(self.socket)}/"
 
 
 class ServerThread:
@@ -37,7 +33,7 @@ class ServerThread:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="detent-test-server", daemon=True)
         self._stack = AsyncExitStack()
-        self._servers: list[_Server] = []
+        self._servers: list[Server] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -70,27 +66,13 @@ class ServerThread:
 
     def serve(self, application: Application, loopback: Loopback) -> None:
         """Serve until the thread ends; returns once connections are accepted."""
-        config = uvicorn.Config(
-            application, http="httptools", lifespan="off", log_config=None, access_log=False, proxy_headers=False
-        )
-        server = _Server(config)
+        server = Server(application)
         self._servers.append(server)
-        done = self.submit(server.serve(sockets=[loopback.socket]))
-        if not server.ready.wait(START_SECONDS):
-            raise TimeoutError("the server did not start")
+        done = self.submit(server.serve([loopback.socket]))
+        self.submit(server.accepting.wait()).result(START_SECONDS)
 
         async def stop() -> None:
             server.should_exit = True
             await asyncio.wrap_future(done)
 
         self.at_exit(stop)
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self.ready.set()
