@@ -34,14 +34,16 @@ class Door:
         """Who it is. Raises InvalidClient."""
         return await authenticated(self._client_auth, claim, self._store, now)
 
-    async def answer(self, request: Request, work: Callable[[Form], Awaitable[Response]]) -> Response:
-        """The response of `work`, or its error, readable by the client's own browser origins."""
+    async def answer(
+        self, request: Request, work: Callable[[Form], Awaitable[Response]], *, browsers: bool = True
+    ) -> Response:
+        """The response of `work`, or its error; with `browsers` readable by the client's own origins."""
         form = parse_form(request)
         try:
             response = await work(form)
         except OAuthError as error:
             response = refused(request, error)
-        if "origin" not in request.headers:
+        if not browsers or "origin" not in request.headers:
             return response
         return readable_by(await self._claimed_client(request, form), request, response)
 
