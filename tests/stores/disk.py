@@ -5,14 +5,15 @@ Only the write-ahead log matters: it is what a COMMIT writes and syncs.
 
 import asyncio
 import threading
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import apsw
 
 
 class Disk(apsw.VFS):
-    """`syncs` counts how often the log was made durable. `hold` keeps the next sync from ending."""
+    """`syncs` counts how often the log was made durable."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -27,8 +28,18 @@ class Disk(apsw.VFS):
     def xOpen(self, name: Any, flags: list[int]) -> "DiskFile":
         return DiskFile(self, name, flags)
 
-    def hold(self) -> "HeldSync":
-        return HeldSync(self)
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[asyncio.Event]:
+        """A COMMIT within the block waits for its end; the event says that one does."""
+        reached = asyncio.Event()
+        self._reached = (asyncio.get_running_loop(), reached)
+        self._go_on.clear()
+        try:
+            async with asyncio.timeout(10):
+                yield reached
+        finally:
+            self._reached = None
+            self._go_on.set()
 
     def sync(self) -> None:
         if self._reached:
@@ -38,28 +49,6 @@ class Disk(apsw.VFS):
         if self.breaks_on_sync:
             raise apsw.IOError("the disk is broken")
         self.syncs += 1
-
-
-class HeldSync:
-    """`await held.reached()` returns once a COMMIT waits for the disk; the end of the block lets it go."""
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-        self._event = asyncio.Event()
-
-    def __enter__(self) -> Self:
-        self._disk._reached = (asyncio.get_running_loop(), self._event)
-        self._disk._go_on.clear()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._disk._reached = None
-        self._disk._go_on.set()
-
-    async def reached(self) -> None:
-        await self._event.wait()
 
 
 class DiskFile(apsw.VFSFile):

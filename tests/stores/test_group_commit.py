@@ -34,9 +34,9 @@ async def generation(store: SqliteStore) -> int:
 async def test_no_write_is_answered_before_the_disk_has_it(on_disk: SqliteStore, disk: Disk) -> None:
     await on_disk.apply(INSERT)
     synced = disk.syncs
-    with disk.hold() as held:
+    async with disk.hold() as committing:
         writing = asyncio.create_task(on_disk.apply(SWAP))
-        await held.reached()
+        await committing.wait()
         for _ in range(10):
             await asyncio.sleep(0)
         assert not writing.done()
@@ -51,9 +51,9 @@ async def test_while_the_disk_is_slow_the_loop_goes_on_and_the_next_commit_colle
     await on_disk.apply(changed(InsertClient(a_client())))
     assert await on_disk.client("app")
     commits = on_disk.counters.commits
-    with disk.hold() as held:
+    async with disk.hold() as committing:
         first = asyncio.create_task(on_disk.apply(INSERT))
-        await held.reached()
+        await committing.wait()
         rest = [asyncio.create_task(on_disk.apply(changed(InsertRecord(a_record(f"{n}"))))) for n in range(50)]
         reading = asyncio.create_task(generation(on_disk))
         assert await on_disk.client("app"), "what is remembered is answered meanwhile"
@@ -66,9 +66,9 @@ async def test_while_the_disk_is_slow_the_loop_goes_on_and_the_next_commit_colle
 async def test_a_read_never_sees_what_is_not_yet_durable(on_disk: SqliteStore, disk: Disk) -> None:
     await on_disk.apply(INSERT)
     disk.breaks_on_sync = True
-    with disk.hold() as held:
+    async with disk.hold() as committing:
         writing = asyncio.create_task(on_disk.apply(SWAP))
-        await held.reached()
+        await committing.wait()
         reading = asyncio.create_task(generation(on_disk))
         await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable):
@@ -109,9 +109,9 @@ async def test_who_gives_up_while_the_disk_is_slow_takes_nothing_back(on_disk: S
     await on_disk.apply(changed(InsertClient(a_client())))
     assert await on_disk.client("app") == a_client()
     second = a_client(version=2, client_name="second")
-    with disk.hold() as held:
+    async with disk.hold() as committing:
         writing = [asyncio.create_task(on_disk.apply(change)) for change in (changed(ReplaceClient(second)), INSERT)]
-        await held.reached()
+        await committing.wait()
         writing[0].cancel()
         await asyncio.gather(writing[0], return_exceptions=True)
     await writing[1]
@@ -120,9 +120,9 @@ async def test_who_gives_up_while_the_disk_is_slow_takes_nothing_back(on_disk: S
 
 
 async def test_who_gives_up_before_the_commit_began_leaves_the_batch_whole(on_disk: SqliteStore, disk: Disk) -> None:
-    with disk.hold() as held:
+    async with disk.hold() as committing:
         first = asyncio.create_task(on_disk.apply(INSERT))
-        await held.reached()
+        await committing.wait()
         waiting = [asyncio.create_task(on_disk.apply(changed(InsertRecord(a_record(f"{n}"))))) for n in range(9)]
         reading = asyncio.create_task(on_disk.record("test", "0"))
         await asyncio.sleep(0)
@@ -134,9 +134,9 @@ async def test_who_gives_up_before_the_commit_began_leaves_the_batch_whole(on_di
 
 
 async def test_too_many_who_wait_are_refused_at_once(on_disk: SqliteStore, disk: Disk) -> None:
-    with disk.hold() as held:
+    async with disk.hold() as committing:
         first = asyncio.create_task(on_disk.apply(INSERT))
-        await held.reached()
+        await committing.wait()
         waiting = [asyncio.create_task(on_disk.apply(changed(InsertRecord(a_record(f"{n}"))))) for n in range(100)]
         await asyncio.sleep(0)
         with pytest.raises(StoreUnavailable, match="100 requests"):
@@ -193,7 +193,8 @@ async def test_a_writer_that_never_ends_makes_the_store_unavailable_and_no_longe
     await store.apply(INSERT)
     with closing(apsw.Connection(str(path))) as other:
         other.execute("BEGIN IMMEDIATE")
-        outcomes = await asyncio.gather(*(store.apply(SWAP) for _ in range(8)), return_exceptions=True)
+        async with asyncio.timeout(5):
+            outcomes = await asyncio.gather(*(store.apply(SWAP) for _ in range(8)), return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
         assert await generation(store) == 1
     await store.apply(SWAP)

@@ -115,6 +115,29 @@ async def test_names_that_do_not_exist_push_out_no_client(path: Path) -> None:
     await store.close()
 
 
+async def test_who_was_asked_for_last_is_remembered_longest(path: Path) -> None:
+    store = await SqliteStore.open(path, remembered=3)
+    await store.apply(changed(*(InsertClient(a_client(name)) for name in "abc")))
+    for name in "abac":
+        await store.installation()
+        await store.client(name)
+    before = store.counters.reads
+    await store.client("a")
+    assert store.counters.reads == before
+    await store.client("b")
+    assert store.counters.reads == before + 1
+    await store.close()
+
+
+async def test_who_gives_up_asking_whether_memory_is_fresh_stops_nobody_else(sqlite: SqliteStore) -> None:
+    await sqlite.apply(changed(InsertClient(a_client())))
+    first, second = asyncio.create_task(sqlite.client("app")), asyncio.create_task(sqlite.client("app"))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == a_client()
+    assert first.cancelled()
+
+
 async def test_a_name_too_long_to_exist_is_not_remembered(sqlite: SqliteStore) -> None:
     await sqlite.client("x" * 5000)
     before = sqlite.counters.reads

@@ -1,7 +1,6 @@
 """What the store remembers of rows that nearly every request asks for: clients, APIs, the installation.
 
 A missing row is remembered too, apart from the others: whoever asks for names at random pushes out nobody's client.
-`stamp` tells a load that was under way when something was forgotten that its answer may be stale.
 """
 
 from collections import OrderedDict
@@ -15,7 +14,6 @@ Name = tuple[str, str]
 
 class Remembered:
     def __init__(self, limit: int) -> None:
-        self.stamp = 0
         self._limit = limit
         self._found: OrderedDict[Name, Any] = OrderedDict()
         self._missing: OrderedDict[Name, None] = OrderedDict()
@@ -28,8 +26,8 @@ class Remembered:
             return value
         return None if name in self._missing else UNKNOWN
 
-    def put(self, name: Name, value: Any, stamp: int) -> None:
-        if stamp != self.stamp or len(name[1]) > _LONGEST_NAME:
+    def put(self, name: Name, value: Any) -> None:
+        if len(name[1]) > _LONGEST_NAME:
             return
         part = self._missing if value is None else self._found
         part[name] = value
@@ -37,12 +35,10 @@ class Remembered:
             part.popitem(last=False)
 
     def forget(self, *names: Name) -> None:
-        self.stamp += 1
         for name in names:
             self._found.pop(name, None)
             self._missing.pop(name, None)
 
     def forget_all(self) -> None:
-        self.stamp += 1
         self._found.clear()
         self._missing.clear()

@@ -67,7 +67,11 @@ class SqliteStore:
         `remembered`: rows in memory, and as many names that do not exist.
         """
         thread = ThreadPoolExecutor(1, thread_name_prefix="detent-commit")
-        db = await asyncio.get_running_loop().run_in_executor(thread, lambda: open_connection(Path(path), vfs=vfs))
+        try:
+            db = await asyncio.get_running_loop().run_in_executor(thread, lambda: open_connection(Path(path), vfs=vfs))
+        except BaseException:
+            thread.shutdown(wait=False)
+            raise
         return cls(GroupCommit(db, thread, patience=patience, waiting=waiting), Remembered(remembered))
 
     async def close(self) -> None:
@@ -156,10 +160,10 @@ class SqliteStore:
         known = self._remembered.get(name)
         if known is not UNKNOWN:
             return known
-        stamp = self._remembered.stamp
+        # The loop runs this before it notices any later commit, ours or another's: nothing stale is remembered.
         found = await self._group.read(text, values)
         value = read(found[0]) if found else None
-        self._remembered.put(name, value, stamp)
+        self._remembered.put(name, value)
         return value
 
     def _freshness(self) -> asyncio.Future[list[Row]]:
