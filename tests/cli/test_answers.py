@@ -80,6 +80,14 @@ def test_a_store_that_is_none_is_refused_by_name(cli: Cli) -> None:
     assert str(cli.data / "detent.db") in told
 
 
+def test_a_place_that_cannot_hold_data_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for command in (("up", "--port", "0"), ("client", "add", "--kind", "native")):
+        code, told = Cli(tmp_path / "file" / "data").refused(*command)
+        assert code in ("invalid_settings", "unusable_file", "store_unavailable")
+        assert str(tmp_path / "file") in told
+
+
 def test_l2_no_value_reaches_the_terminal_with_what_it_could_do_there(cli: Cli) -> None:
     nasty = "\x1b[31mred\u202eder\r\n"
     client_id = cli.json("client", "add", "--kind", "native", "--name", nasty)["client_id"]

@@ -6,8 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from detent.demo.seeds import SECRETS_FILE, seed
+from detent.demo.seeds import SECRETS_FILE, development_secrets, seed
 from detent.settings import FILE_NAME
+from detent.system import SystemEntropy
 from tests.cli.conftest import Cli, process
 
 ISSUER = "https://id.example/"
@@ -50,7 +51,8 @@ def test_l4_a_key_that_others_can_read_is_refused(cli: Cli) -> None:
 
 def seeded(cli: Cli) -> Cli:
     cli("api", "add", "https://api.example/")
-    cli.ask(lambda office: seed(cli.data, office.directory, office.registrations, office.people))
+    secrets = development_secrets(cli.data, SystemEntropy())
+    cli.ask(lambda office: seed(secrets, office.directory, office.registrations, office.people))
     return cli
 
 

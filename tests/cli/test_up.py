@@ -245,6 +245,14 @@ def test_a_port_that_is_taken_is_said_in_a_sentence(cli: Cli) -> None:
             assert told.startswith(f"Port {port} cannot be used (Address already in use). Choose others: --port")
 
 
+def test_a9_it_puts_no_seeds_into_a_store_that_it_did_not_make(cli: Cli) -> None:
+    cli("api", "add", "https://api.example/")
+    code, told = cli.refused("up", "--port", "0")
+    assert code == "invalid_settings"
+    assert told.startswith(f"data (--data): {cli.data} holds a store that `detent up` did not make")
+    assert cli.json("client", "list") == []
+
+
 def test_damaged_development_secrets_are_refused_by_name(cli: Cli) -> None:
     (cli.data / SECRETS_FILE).write_text("{")
     code, told = cli.refused("up", "--port", "0")

@@ -97,6 +97,8 @@ def answered(work: Callable[[], T], as_json: bool) -> T:
         code, description = ChangedMeanwhile.code, ChangedMeanwhile().description
     except (SettingsError, RegistryError, KeysError, StoreUnavailable) as error:
         code, description = _CODES[type(error)], str(error)
+    except OSError as error:
+        code, description = "unusable_file", f"{error.filename} cannot be used: {error.strerror}."
     body = {"error": code, "error_description": description}
     click.echo(json.dumps(body) if as_json else f"detent: {description}", err=True)
     raise click.exceptions.Exit(1)

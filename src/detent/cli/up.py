@@ -12,14 +12,15 @@ from typing import Any
 import click
 
 from detent.admin.documents import created_document
-from detent.cli.office import opened
+from detent.cli.office import STORE_FILE, opened
 from detent.cli.operation import Answer, answered, common_options, settings_from, show, table
 from detent.cli.serving import run, swept, taken
 from detent.cli.walkthrough import shell_lines
 from detent.demo.api import demo_api
-from detent.demo.seeds import DEMO_API, VAULT, Seeds, seed
-from detent.settings import Settings, SettingsError, development_problems
+from detent.demo.seeds import DEMO_API, SECRETS_FILE, VAULT, Seeds, development_secrets, seed
+from detent.settings import Problem, Settings, SettingsError, development_problems
 from detent.sinks.log import logging_to
+from detent.system import SystemEntropy
 from detent.web.server import loopback, port_of, serve_until_signal
 
 
@@ -31,7 +32,7 @@ def up(as_json: bool, data: str | None, config: Path | None, port: str | None) -
 
     def start() -> None:
         settings = settings_from(config, data=data, port=port)
-        if problems := development_problems(settings):
+        if problems := [*development_problems(settings), *_production_data(settings)]:
             raise SettingsError(*problems)
         run(_up(settings, as_json))
         if not as_json:
@@ -44,9 +45,10 @@ async def _up(settings: Settings, as_json: bool) -> None:
     with ExitStack() as stack:
         stack.enter_context(logging_to(sys.stderr, settings.log_level))
         sockets, api_sockets = _sockets(settings, stack)
-        issuer, api = (f"http://127.0.0.1:{port_of(opened[0])}/" for opened in (sockets, api_sockets))
+        issuer, api = (f"http://127.0.0.1:{port_of(pair[0])}/" for pair in (sockets, api_sockets))
+        secrets = development_secrets(settings.data, SystemEntropy())
         async with opened(settings, issuer=issuer, create=True) as office:
-            seeds = await seed(settings.data, office.directory, office.registrations, office.people)
+            seeds = await seed(secrets, office.directory, office.registrations, office.people)
             application = demo_api(issuer, DEMO_API, VAULT, seeds.introspection)
             answer = Answer(_document(issuer, api, seeds), _screen(settings, issuer, api, seeds))
             async with swept(office.outside.store, office.outside.clock):
@@ -55,16 +57,26 @@ async def _up(settings: Settings, as_json: bool) -> None:
                 )
 
 
+def _production_data(settings: Settings) -> list[Problem]:
+    if (settings.data / SECRETS_FILE).exists() or not (settings.data / STORE_FILE).exists():
+        return []
+    fault = (
+        f"{settings.data} holds a store that `detent up` did not make, and it would get secrets that everybody knows. "
+        "Choose another directory with --data."
+    )
+    return [Problem("data", settings.source("data"), fault)]
+
+
 def _sockets(settings: Settings, stack: ExitStack) -> tuple[list[socket.socket], list[socket.socket]]:
     """The issuer's and the demo API's, closed by the stack. Raises Failure."""
     both = []
     for port in (settings.port, min(settings.port + 1, 65535) if settings.port else 0):
         try:
-            opened = loopback(port)
+            pair = loopback(port)
         except OSError as error:
             raise taken(port, error, "Choose others: --port PORT (the demo API takes the next), or --port 0.") from None
-        both.append(opened)
-        for each in opened:
+        both.append(pair)
+        for each in pair:
             stack.enter_context(each)
     return both[0], both[1]
 

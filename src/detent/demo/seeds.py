@@ -80,6 +80,9 @@ USERS: Final[dict[str, dict[str, Any]]] = {
 PUBLISHED: Final = {"testclient": "secret", "test": "test"}
 
 
+Secrets = dict[str, str]
+
+
 class Seeds(msgspec.Struct, frozen=True):
     """What stands after seeding, each with its secret; None where it has none, or was given another since."""
 
@@ -91,9 +94,29 @@ class Seeds(msgspec.Struct, frozen=True):
         return f"Seeds({len(self.clients)} clients, {len(self.users)} users, ***)"
 
 
-async def seed(folder: Path, directory: Directory, registrations: Registrations, people: People) -> Seeds:
-    """Add what is missing. `folder` is the data directory."""
-    secrets = _secrets(folder, registrations.entropy)
+def development_secrets(folder: Path, entropy: Entropy) -> Secrets:
+    """The secret of everything that has one: published, kept from an earlier start, or made and kept now.
+
+    Asked for before anything else is in the data directory, its file tells a trial from production.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / SECRETS_FILE
+    try:
+        kept = msgspec.json.decode(path.read_bytes(), type=Secrets) if path.exists() else {}
+    except msgspec.MsgspecError:
+        raise StoreUnavailable(
+            f"{path} is damaged. Delete the directory {folder}: it holds seeds and trials."
+        ) from None
+    confidential = [name for name, (kind, _) in CLIENTS.items() if not KINDS[kind].public]
+    fresh = {name: new_secret(entropy) for name in confidential if name not in kept | PUBLISHED}
+    fresh |= {name: new_password(entropy) for name in USERS if name not in kept | PUBLISHED}
+    if fresh:
+        _keep(path, kept | fresh)
+    return kept | fresh | PUBLISHED
+
+
+async def seed(secrets: Secrets, directory: Directory, registrations: Registrations, people: People) -> Seeds:
+    """Add what is missing."""
     for identifier, fields in APIS.items():
         if await registrations.store.api(identifier) is None:
             await registrations.add_api(identifier, fields)
@@ -132,24 +155,7 @@ async def _user(directory: Directory, people: People, name: str, password: str) 
     return name, password if await people.verify(name, password) else None
 
 
-def _secrets(folder: Path, entropy: Entropy) -> dict[str, str]:
-    """The secret of everything that has one: published, kept from an earlier start, or made and kept now."""
-    path = folder / SECRETS_FILE
-    try:
-        kept = msgspec.json.decode(path.read_bytes(), type=dict[str, str]) if path.exists() else {}
-    except msgspec.MsgspecError:
-        raise StoreUnavailable(
-            f"{path} is damaged. Delete the directory {folder}: it holds seeds and trials."
-        ) from None
-    confidential = [name for name, (kind, _) in CLIENTS.items() if not KINDS[kind].public]
-    fresh = {name: new_secret(entropy) for name in confidential if name not in kept | PUBLISHED}
-    fresh |= {name: new_password(entropy) for name in USERS if name not in kept | PUBLISHED}
-    if fresh:
-        _keep(path, kept | fresh)
-    return kept | fresh | PUBLISHED
-
-
-def _keep(path: Path, secrets: dict[str, str]) -> None:
+def _keep(path: Path, secrets: Secrets) -> None:
     """Whole or not at all, and for nobody else to read."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
