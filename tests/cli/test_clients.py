@@ -98,6 +98,13 @@ def test_disabling_voids_what_was_issued_and_enabling_revives_nothing(cli: Cli) 
     assert cli.stored(client_id).epoch == 1
 
 
+def test_a_client_can_be_disabled_when_its_api_is_gone(cli: Cli) -> None:
+    cli("api", "add", API)
+    client_id = cli.json("client", "add", "--kind", "native", "--audience", API)["client_id"]
+    cli("api", "remove", API)
+    assert cli.json("client", "update", client_id, "--disable")["enabled"] is False
+
+
 def test_an_update_that_changes_nothing_writes_nothing(cli: Cli) -> None:
     client_id = cli.json("client", "add", "--kind", "native", "--name", "App")["client_id"]
     cli("client", "update", client_id, "--name", "App")

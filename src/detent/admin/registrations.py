@@ -112,7 +112,7 @@ class Registrations:
             token_endpoint_auth_method="none" if public else "client_secret_basic",
             secrets=(secret_digest(secret, self.keys, now),) if secret else (),
         )
-        client = await self._checked(fields.on(client))
+        client = await self._checked(client, fields)
         if await self.store.client(client.client_id):
             raise AlreadyExists(f"There is a client {client.client_id} already.")
         await self._apply(InsertClient(client), "client_added", client.client_id)
@@ -121,7 +121,7 @@ class Registrations:
     async def update_client(self, client_id: str, fields: ClientFields) -> Client:
         """Raises NotFound, InvalidClientMetadata, ChangedMeanwhile."""
         before = await self._client(client_id)
-        after = await self._checked(fields.on(before))
+        after = await self._checked(before, fields)
         return before if after == before else await self._replace(after, "client_updated", ", ".join(_chosen(fields)))
 
     async def rotate_secret(self, client_id: str, overlap: int = 0) -> tuple[Client, str]:
@@ -147,9 +147,10 @@ class Registrations:
             raise NotFound(f"There is no client {client_id[:256]}.")
         return client
 
-    async def _checked(self, client: Client) -> Client:
-        checked_client(client, self._known_grants)
-        audience = client.default_audience
+    async def _checked(self, client: Client, fields: ClientFields) -> Client:
+        """The client with these choices. An API that is gone must not keep anybody from disabling its clients."""
+        client = checked_client(fields.on(client), self._known_grants)
+        audience = fields.default_audience
         if audience and await self.store.api(audience) is None:
             raise InvalidClientMetadata(
                 f"default_audience names no API of this server: register {audience[:500]} first."
