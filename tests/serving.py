@@ -215,6 +215,7 @@ def running(
     password_grant: bool = True,
     store_behind: Ahead = "refuse",
     clock: ManualClock | None = None,
+    house: type[House] = House,
 ) -> Iterator[Detent]:
     """A house with the whole cast, served until the block ends; opened again on its folder and clock, it goes on."""
     clock, sink = clock or ManualClock(START), ListSink()
@@ -226,16 +227,16 @@ def running(
             thread.at_exit(opened.close)
         passwords = Passwords(CHEAP)
         outside = Outside(opened, opened, keys, clock, SystemEntropy(), sink, passwords)
-        house = House(outside, issuer=issuer.url, password_grant=password_grant, store_behind=store_behind)
+        built = house(outside, issuer=issuer.url, password_grant=password_grant, store_behind=store_behind)
         if thread.call(opened.client("testclient")) is None:
             thread.call(opened.apply(Changes(tuple(cast(keys)))))
             person = {"name": "Test Person", "email": "test@example.com", "picture": "https://example.com/test.png"}
-            thread.call(house.people.add("test", "test", person))
-        thread.serve(house.asgi, issuer)
+            thread.call(built.people.add("test", "test", person))
+        thread.serve(built.asgi, issuer)
         demo = demo_api(issuer.url, API, VAULT, ("demo-api", SECRET), clock=clock.now)
         thread.serve(demo, api)
         guards: dict[str, Any] = {route.path: route.endpoint for route in demo.routes if isinstance(route, Route)}
-        detent = Detent(thread, house, clock, sink, api.url, guards)
+        detent = Detent(thread, built, clock, sink, api.url, guards)
         try:
             yield detent
         finally:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from detent.core.exchange import Request, Response
 from detent.core.people import CLAIMS_OF_SCOPE
 from detent.core.scope import IDENTITY_SCOPES
-from detent.registry import Registry, Route
+from detent.registry import Registry, RegistryError, Route
 from detent.tokens.mint import ID_TOKEN_ALG
 from detent.web.respond import json_public
 
@@ -35,7 +35,7 @@ class MetadataEndpoint:
 
 
 def document(issuer: str, registry: Registry) -> dict[str, Any]:
-    """RFC 8414 §2; members without a value are left out (§3.2)."""
+    """RFC 8414 §2; members without a value are left out (§3.2). Raises RegistryError for one with two owners."""
     methods = list(registry.client_auth)
     with_secret = [method for method in methods if method != "none"]
     claims = {"sub", "iss", "aud", "exp", "iat", "auth_time", *(c for cs in CLAIMS_OF_SCOPE.values() for c in cs)}
@@ -53,5 +53,15 @@ def document(issuer: str, registry: Registry) -> dict[str, Any]:
         "claims_supported": sorted(claims),
     }
     for name, value in registry.metadata.items():
+        if name in members:
+            owner = _owner(registry, name)
+            raise RegistryError(f"The metadata member {name} is claimed by both the server and {owner}.")
         members[name] = issuer + value.path.removeprefix("/") if isinstance(value, Route) else value
     return {name: value for name, value in members.items() if value}
+
+
+def _owner(registry: Registry, member: str) -> str:
+    for feature in registry.features:
+        if member in feature.metadata or member in {route.metadata for route in feature.routes}:
+            return feature.name
+    raise KeyError(member)

@@ -1,0 +1,163 @@
+"""Discovery (RFC 8414, OpenID Connect Discovery §3): whatever is promised is driven, and nothing routed is left out.
+
+`authorization_endpoint`, `response_types_supported` and `response_modes_supported` come with the authorization
+endpoint, the `iss` and CIMD flags with it, PAR, device and end_session endpoints with their features.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from detent.core.people import CLAIMS_OF_SCOPE
+from detent.core.scope import IDENTITY_SCOPES
+from detent.endpoints.metadata import WELL_KNOWN
+from tests.endpoints.test_id_tokens import verified
+from tests.mission.test_a_tokens import claims_of
+from tests.serving import SECRET, VERIFIER, Detent
+
+Document = dict[str, Any]
+
+
+def document(detent: Detent) -> Document:
+    published: Document = detent.http.get(WELL_KNOWN[0]).json()
+    return published
+
+
+def endpoints(published: Document) -> dict[str, str]:
+    return {name: value for name, value in published.items() if name.endswith(("_endpoint", "_uri"))}
+
+
+def test_rfc8414_3_both_documents_are_one(standing: Detent) -> None:
+    openid, oauth = (standing.http.get(path) for path in WELL_KNOWN)
+    assert openid.content == oauth.content
+    assert openid.headers["content-type"] == "application/json"
+    assert None not in openid.json().values()
+    assert [] not in openid.json().values(), "RFC 8414 §3.2: a member without a value is left out"
+
+
+def test_no_route_that_has_a_name_is_missing_and_none_is_invented(standing: Detent) -> None:
+    routes = standing.house.registry.routes.values()
+    named = {route.metadata: standing.issuer + route.path.removeprefix("/") for route in routes if route.metadata}
+    assert endpoints(document(standing)) == named
+    assert named.keys() >= {
+        "token_endpoint", "revocation_endpoint", "introspection_endpoint", "userinfo_endpoint", "jwks_uri",
+    }  # fmt: skip
+    unnamed = {route.path for route in routes if not route.metadata}
+    assert unnamed == {"/health", *WELL_KNOWN}
+
+
+def drive_issuer(detent: Detent, value: Any) -> None:
+    assert value == detent.issuer
+    assert value.endswith("/")
+    assert claims_of(detent.sign_in()["access_token"])["iss"] == value
+
+
+def drive_endpoint(detent: Detent, value: Any) -> None:
+    """It answers there, and not with "nothing here" or "not so"."""
+    assert value.startswith(detent.issuer)
+    path = urlsplit(value).path
+    statuses = {detent.http.get(path).status_code, detent.http.post(path, data={"x": "y"}).status_code}
+    assert 404 not in statuses
+    assert statuses != {405}
+    assert max(statuses) < 500
+
+
+def drive_grant_types(detent: Detent, value: Any) -> None:
+    for name in value:
+        known = detent.token("testclient", grant_type=name)
+        assert known.status_code in (200, 400)
+        assert known.json().get("error") != "unsupported_grant_type", name
+    assert set(value) == set(detent.house.registry.grants)
+    assert detent.token("testclient", grant_type="implicit").json()["error"] == "unsupported_grant_type"
+
+
+def authenticated_by(detent: Detent, method: str, path: str) -> int:
+    """The status of a request that authenticates so and is right in everything else."""
+    public = method == "none"
+    name = "app" if public else "testclient"
+    mine = detent.sign_in(name)
+    form = {"grant_type": "refresh_token", "refresh_token": mine["refresh_token"], "token": mine["access_token"]}
+    if method == "client_secret_basic":
+        return detent.http.post(path, data=form, auth=(name, SECRET)).status_code
+    secret = {"client_secret": SECRET} if method == "client_secret_post" else {}
+    return detent.http.post(path, data={**form, "client_id": name, **secret}).status_code
+
+
+def drive_methods_at(path: str) -> Callable[[Detent, Any], None]:
+    def drive(detent: Detent, value: Any) -> None:
+        assert value[0] == "client_secret_basic", "some clients take the first they know"
+        for method in ("client_secret_basic", "client_secret_post", "none"):
+            assert (authenticated_by(detent, method, path) == 200) is (method in value), method
+        assert set(value) <= {"client_secret_basic", "client_secret_post", "none"}, "a method that nobody drives"
+
+    return drive
+
+
+def drive_scopes(detent: Detent, value: Any) -> None:
+    assert set(value) == set(IDENTITY_SCOPES)
+    assert "offline_access" in value
+    granted = detent.token("testclient", grant_type="password", username="test", password="test", scope=" ".join(value))
+    assert set(granted.json()["scope"].split()) == set(value)
+
+
+def drive_id_token_algs(detent: Detent, value: Any) -> None:
+    assert value == ["RS256"]
+    assert verified(detent, "web", detent.sign_in("web", scope="openid")["id_token"])["aud"] == "web"
+
+
+def drive_claims(detent: Detent, value: Any) -> None:
+    """A person of whom everything is known, asked about with every scope."""
+    names = {claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims}
+    person = detent.thread.call(detent.house.people.add("whole", "whole-password", dict.fromkeys(names, "x")))
+    scope = " ".join(IDENTITY_SCOPES)
+    tokens = detent.token(
+        "testclient", grant_type="password", username="whole", password="whole-password", scope=scope
+    ).json()
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    told = claims_of(tokens["id_token"]) | detent.http.get("/userinfo", headers=bearer).json()
+    assert set(value) <= told.keys()
+    assert told["sub"] == person.subject
+    assert names <= set(value)
+
+
+def drive_subject_types(detent: Detent, value: Any) -> None:
+    assert value == ["public"]
+    subjects = {claims_of(detent.sign_in(name)["access_token"])["sub"] for name in ("testclient", "app", "web", "spa")}
+    assert subjects == {detent.user("test").subject}, "one and the same at every client"
+
+
+def drive_challenge_methods(detent: Detent, value: Any) -> None:
+    assert value == ["S256"]
+    assert detent.redeem("app", detent.code("app")).status_code == 200
+    plain = detent.code("app", code_challenge=VERIFIER)
+    assert detent.redeem("app", plain).json()["error"] == "invalid_grant"
+
+
+DRIVEN: dict[str, Callable[[Detent, Any], None]] = {
+    "issuer": drive_issuer,
+    "token_endpoint": drive_endpoint,
+    "revocation_endpoint": drive_endpoint,
+    "introspection_endpoint": drive_endpoint,
+    "userinfo_endpoint": drive_endpoint,
+    "jwks_uri": drive_endpoint,
+    "grant_types_supported": drive_grant_types,
+    "scopes_supported": drive_scopes,
+    "token_endpoint_auth_methods_supported": drive_methods_at("/oauth/token"),
+    "revocation_endpoint_auth_methods_supported": drive_methods_at("/oauth/revoke"),
+    "introspection_endpoint_auth_methods_supported": drive_methods_at("/oauth/introspect"),
+    "code_challenge_methods_supported": drive_challenge_methods,
+    "subject_types_supported": drive_subject_types,
+    "id_token_signing_alg_values_supported": drive_id_token_algs,
+    "claims_supported": drive_claims,
+}
+
+
+def test_every_member_has_somebody_who_drives_it(standing: Detent) -> None:
+    assert document(standing).keys() == DRIVEN.keys()
+
+
+@pytest.mark.parametrize("member", DRIVEN)
+def test_what_is_promised_works(standing: Detent, member: str) -> None:
+    DRIVEN[member](standing, document(standing)[member])
