@@ -91,11 +91,11 @@ def test_update_replaces_a_list_empties_it_and_takes_a_default_back(cli: Cli) ->
 def test_disabling_voids_what_was_issued_and_enabling_revives_nothing(cli: Cli) -> None:
     client_id = cli.json("client", "add", "--kind", "native")["client_id"]
     assert cli.json("client", "update", client_id, "--disable")["enabled"] is False
-    assert cli.stored(client_id).epoch == 1
+    assert cli.stored(client_id).epoch == cli.stored(client_id).created_at + 1
     cli("client", "update", client_id, "--disable", "--name", "Still")
-    assert cli.stored(client_id).epoch == 1
+    assert cli.stored(client_id).epoch == cli.stored(client_id).created_at + 1
     assert cli.json("client", "update", client_id, "--enable")["enabled"] is True
-    assert cli.stored(client_id).epoch == 1
+    assert cli.stored(client_id).epoch == cli.stored(client_id).created_at + 1
 
 
 def test_a_client_can_be_disabled_when_its_api_is_gone(cli: Cli) -> None:

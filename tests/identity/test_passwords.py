@@ -89,6 +89,7 @@ async def test_h14_the_event_loop_goes_on_while_a_password_is_hashed() -> None:
     assert turns > 100
 
 
+@pytest.mark.slow  # it fills the queue with real work
 async def test_h14_those_who_find_no_place_in_the_queue_are_told_when_to_come_back() -> None:
     passwords = Passwords(SLOW, workers=1, waiting=2)
     answers = await asyncio.gather(*(passwords.verify("", "x") for _ in range(10)), return_exceptions=True)

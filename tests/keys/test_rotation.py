@@ -31,6 +31,7 @@ def fetched(keys: FileKeys) -> VerificationKeys:
     return VerificationKeys.from_jwks({"keys": keys.public_jwks(EVERY_ALG)})
 
 
+@pytest.mark.slow  # it makes a hundred RSA keys
 def test_f13_a_hundred_rotations_fail_no_verifier_that_caches_for_max_age_and_no_token_that_lives(
     keys: FileKeys, clock: ManualClock
 ) -> None:

@@ -111,6 +111,7 @@ class Registrations:
             grant_types=DEFAULT_GRANTS[kind],
             token_endpoint_auth_method="none" if public else "client_secret_basic",
             secrets=(secret_digest(secret, self.keys, now),) if secret else (),
+            epoch=now,  # later than what an earlier client of this id was issued, so that is void
         )
         client = await self._checked(client, fields)
         if await self.store.client(client.client_id):

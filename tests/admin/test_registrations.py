@@ -1,0 +1,32 @@
+"""What a registration means for tokens that are out there. Over HTTP."""
+
+from detent.admin.registrations import ClientFields, Registrations
+from tests.serving import API, REDIRECT_URI, Detent
+
+
+def registrations_of(detent: Detent) -> Registrations:
+    outside = detent.house.outside
+    return Registrations(
+        outside.store,
+        outside.keys,
+        outside.clock,
+        outside.entropy,
+        known_grants=frozenset(detent.house.registry.grants),
+        known_formats=frozenset(detent.house.registry.token_formats),
+    )
+
+
+def test_a_client_registered_again_under_the_same_id_inherits_nothing(detent: Detent) -> None:
+    registrations = registrations_of(detent)
+    fields = ClientFields(redirect_uris=(REDIRECT_URI,), scope=("read", "write"), default_audience=API)
+    detent.thread.call(registrations.add_client("native", fields, client_id="again"))
+    tokens = detent.sign_in("again")
+    assert detent.refresh("again", tokens["refresh_token"]).status_code == 200
+
+    detent.thread.call(registrations.remove_client("again"))
+    assert detent.refresh("again", tokens["refresh_token"]).json()["error"] == "invalid_client"
+    detent.clock.advance(1)
+    detent.thread.call(registrations.add_client("native", fields, client_id="again"))
+
+    assert detent.refresh("again", tokens["refresh_token"]).json()["error"] == "invalid_grant"
+    assert detent.refresh("again", detent.sign_in("again")["refresh_token"]).status_code == 200
