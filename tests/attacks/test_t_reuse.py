@@ -110,7 +110,7 @@ def test_attack_t4_rfc9700_4_14_a_thief_who_shadows_every_rotation_is_left_behin
 ) -> None:
     """The thief repeats each rotation within the overlap, from the owner's machine and network as far as we can see."""
     owner = thief = signed_in(detent, "app")["refresh_token"]
-    shadows = []
+    shadows: list[int] = []
     while 400 not in shadows and len(shadows) < 10:
         detent.clock.advance(AFTER_EVERY_OVERLAP)
         owner = detent.refreshed("app", owner)["refresh_token"]
