@@ -64,6 +64,8 @@ def _text(body: bytes) -> str:
 def _urlencoded(text: str) -> list[tuple[str, str]]:
     if _BAD_ESCAPE.search(text):
         raise InvalidRequest("A percent sign is not followed by two hexadecimal digits.")
+    if "%00" in text or "\0" in text:
+        raise InvalidRequest("A parameter holds a NUL character.")
     try:
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except UnicodeDecodeError:
