@@ -22,11 +22,13 @@ def is_scope_token(text: str) -> bool:
 
 
 def parse_scope(text: str) -> Scope:
-    """Read a space-separated list. Raises InvalidScope for other characters or more than 128 names."""
+    """Read a space-separated list. Raises InvalidScope for no name, other characters or more than 128 names."""
     names = text.split(" ")
     if len(names) > MAX_SCOPES:
         raise InvalidScope(f"At most {MAX_SCOPES} scopes can be asked for at once.")
     scope = tuple(dict.fromkeys(name for name in names if name))
+    if not scope:
+        raise InvalidScope("The scope parameter names no scope.")
     for name in scope:
         if not is_scope_token(name):
             raise InvalidScope("The scope parameter holds a character that a scope cannot have.")

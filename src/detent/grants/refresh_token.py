@@ -16,7 +16,6 @@ from detent.core.errors import (
     Conflict,
     InvalidGrant,
     InvalidRequest,
-    InvalidScope,
     SlowDown,
     TemporarilyUnavailable,
 )
@@ -36,7 +35,7 @@ from detent.core.family import (
 )  # fmt: skip
 from detent.core.ids import Instant
 from detent.core.people import CLAIMS_OF_SCOPE, claims_for
-from detent.core.scope import Scope, narrow, parse_scope
+from detent.core.scope import narrow, parse_scope
 from detent.grants.issuing import Issuing
 from detent.grants.repeats import RepeatLimit
 from detent.ports import Directory, EventSink, FoundFamily
@@ -130,7 +129,8 @@ class RefreshToken:
         if head.generation >= MAX_GENERATION:
             raise InvalidGrant(REFUSED, detail="the family has used up its generations")
         authorization = head.authorization
-        scope = _scope(request.form, authorization.scope)
+        asked = request.form.get("scope")
+        scope = authorization.scope if asked is None else narrow(parse_scope(asked), authorization.scope)
         wanted = await self._issuing.target(request.form.resources, authorization, scope)
         answer = self._issuing.answer(
             head, wanted, request.client, request.now,
@@ -159,16 +159,6 @@ class RefreshToken:
         wait = self._repeats.seconds_to_wait(family.key, family.generation, now)
         if wait:
             raise SlowDown("This refresh token was repeated too often; wait a minute.", retry_after=wait)
-
-
-def _scope(form: Form, granted: Scope) -> Scope:
-    """What the request asks for of the granted scope; all of it unless it says. Raises InvalidScope."""
-    asked = form.get("scope")
-    if asked is None:
-        return granted
-    if asked.isspace():
-        raise InvalidScope("The scope parameter names no scope.")
-    return narrow(parse_scope(asked), granted)
 
 
 def _news(before: Family, after: Family, support_id: str) -> tuple[Event, ...]:
