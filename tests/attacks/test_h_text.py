@@ -61,13 +61,13 @@ def test_attack_h6_bytes_that_are_no_text_are_a_bad_request(standing: Detent, ra
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-@pytest.mark.parametrize("text", ["\\ud800", "\\udfff", "x\\ud83d", "\\udc00\\ud800", "\\u0000"])
-def test_attack_h6_half_a_character_in_json_is_a_bad_request(standing: Detent, name: str, text: str) -> None:
+def test_attack_h6_half_a_character_in_json_is_a_bad_request(standing: Detent, name: str) -> None:
     form, unharmed = refreshing(standing)
     for grant_type in ("refresh_token", "password", "authorization_code"):
         members = {**form, "grant_type": grant_type, "username": "test", "password": "test", "code": "x", name: "@"}
-        body = json.dumps(members).replace('"@"', f'"{text}"')
-        assert_refused(posted(standing, "/oauth/token", body, Content_Type="application/json"), "invalid_request")
+        for text in ("\\ud800", "\\udfff", "x\\ud83d", "\\udc00\\ud800", "\\u0000"):
+            body = json.dumps(members).replace('"@"', f'"{text}"')
+            assert_refused(posted(standing, "/oauth/token", body, Content_Type="application/json"), "invalid_request")
     unharmed()
 
 
