@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from detent.identity.passwords import Passwords
-from detent.keys.file import FileKeys
 
 from detent.app import House, Outside
 from detent.client_auth.secret import secret_digest
@@ -27,6 +25,8 @@ from detent.core.events import Event
 from detent.core.family import Origin, Surroundings, born, with_first_handle
 from detent.core.ids import ClientId, FamilyKey, Instant, Subject, placement_of
 from detent.core.policy import Overrides
+from detent.identity.passwords import Passwords
+from detent.keys.file import FileKeys
 from detent.stores.sqlite import SqliteStore
 from detent.system import SystemClock, SystemEntropy
 from detent.testing.server import Loopback

@@ -16,7 +16,7 @@ import httpx
 import msgspec
 from starlette.routing import Route
 
-from detent.app import House, Outside
+from detent.app import House, MoreFeatures, Outside, no_more
 from detent.client_auth.secret import secret_digest
 from detent.core.api import Api
 from detent.core.authorization import Authorization, PendingAuthorization, code_challenge_s256
@@ -215,7 +215,7 @@ def running(
     password_grant: bool = True,
     store_behind: Ahead = "refuse",
     clock: ManualClock | None = None,
-    house: type[House] = House,
+    more: MoreFeatures = no_more,
 ) -> Iterator[Detent]:
     """A house with the whole cast, served until the block ends; opened again on its folder and clock, it goes on."""
     clock, sink = clock or ManualClock(START), ListSink()
@@ -227,7 +227,7 @@ def running(
             thread.at_exit(opened.close)
         passwords = Passwords(CHEAP)
         outside = Outside(opened, opened, keys, clock, SystemEntropy(), sink, passwords)
-        built = house(outside, issuer=issuer.url, password_grant=password_grant, store_behind=store_behind)
+        built = House(outside, issuer=issuer.url, password_grant=password_grant, store_behind=store_behind, more=more)
         if thread.call(opened.client("testclient")) is None:
             thread.call(opened.apply(Changes(tuple(cast(keys)))))
             person = {"name": "Test Person", "email": "test@example.com", "picture": "https://example.com/test.png"}

@@ -4,6 +4,7 @@ What is listed in `features` is on; nothing else switches anything. A refresh go
 grants/refresh_token (asks core/family what it means) → stores/.
 """
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import msgspec
@@ -49,27 +50,43 @@ class Outside(msgspec.Struct, frozen=True):
     passwords: Passwords
 
 
+def no_more(house: "House") -> tuple[Feature, ...]:
+    return ()
+
+
 class House:
-    """Everything built; `asgi` is what a server runs, the rest is what the command line and tests reach for."""
+    """Everything built; `asgi` is what a server runs, the rest is what the command line and tests reach for.
+
+    `more` adds features of your own; they go through the same door as those listed here.
+    """
 
     def __init__(
-        self, outside: Outside, *, issuer: str, password_grant: bool = False, store_behind: Ahead = "refuse"
+        self,
+        outside: Outside,
+        *,
+        issuer: str,
+        password_grant: bool = False,
+        store_behind: Ahead = "refuse",
+        more: "MoreFeatures" = no_more,
     ) -> None:
         self.outside = outside
         self.issuer = issuer
         self.handles = Handles(outside.keys, outside.entropy)
         self.people = People(outside.directory, outside.store, outside.passwords, outside.clock, outside.entropy)
-        formats: tuple[TokenFormat, ...] = (Jwt(issuer, outside.keys), Opaque(self.handles))
-        formats_by_name = {each.name: each for each in formats}
-        self.access = AccessTokens(formats_by_name, outside.store)
-        mint = Mint(issuer, formats_by_name, outside.keys, outside.entropy)
+        formats: dict[str, TokenFormat] = {}  # filled from the registry: a format may come with a feature
+        self.access = AccessTokens(formats, outside.store)
+        mint = Mint(issuer, formats, outside.keys, outside.entropy)
         self.issuing = Issuing(outside.store, self.handles, mint, outside.entropy, store_behind)
 
-        features = (password.feature(self.issuing, self.people),) if password_grant else ()
-        self.registry = self._registry((*features, self._base(formats, features)))
+        features = (
+            *((password.feature(self.issuing, self.people),) if password_grant else ()),
+            *more(self),
+        )
+        self.registry = self._registry((*features, self._base(features)))
+        formats.update(self.registry.token_formats)
         self.asgi = Edge(self.registry.routes, hosts_of(issuer), outside.entropy, frozenset({HEALTH_PATH}))
 
-    def _base(self, formats: tuple[TokenFormat, ...], features: tuple[Feature, ...]) -> Feature:
+    def _base(self, features: tuple[Feature, ...]) -> Feature:
         """What OAuth 2.1 always has; it goes through the same door as every feature."""
         outside = self.outside
         strategies = {strategy.name: strategy for feature in features for strategy in feature.strategies}
@@ -82,7 +99,7 @@ class House:
                 ClientCredentials(self.issuing),
             ),
             client_auth=(ClientSecretBasic(outside.keys), ClientSecretPost(outside.keys), NoAuthentication()),
-            token_formats=formats,
+            token_formats=(Jwt(self.issuer, outside.keys), Opaque(self.handles)),
         )
 
     def _registry(self, features: tuple[Feature, ...]) -> Registry:
@@ -107,6 +124,9 @@ class House:
         whole = Registry((*features, endpoints))
         metadata.publish(whole)
         return whole
+
+
+MoreFeatures = Callable[[House], tuple[Feature, ...]]
 
 
 def hosts_of(issuer: str) -> frozenset[str]:

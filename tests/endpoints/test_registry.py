@@ -14,19 +14,21 @@ import pytest
 
 import detent
 from detent.app import House
+from detent.core.api import Api, SigningAlg
 from detent.core.authorization import Authorization, PendingAuthorization
-from detent.core.changes import InsertClient
+from detent.core.changes import InsertApi, InsertClient
 from detent.core.confirmation import Confirmation
 from detent.core.errors import InvalidGrant, InvalidRequest, OAuthError
 from detent.core.exchange import Form, Request, Response, TokenResponse
 from detent.core.ids import Instant
-from detent.registry import Feature, Phase, Registry, RegistryError, Route, Stage, TokenFormat, TokenRequest
+from detent.registry import Feature, Phase, Registry, RegistryError, Route, Stage, TokenRequest
 from detent.web.respond import json_public
 from tests.attacks.outcomes import assert_refused
 from tests.mission.test_a_tokens import claims_of
-from tests.serving import API, Detent, client, running
+from tests.serving import API, START, Detent, client, running
 
 COUPON = "urn:example:grant-type:coupon"
+PLAIN = "https://plain.example/"
 KEY, OTHER_KEY = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I", "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s"
 
 
@@ -105,6 +107,22 @@ def stages(run: list[str]) -> tuple[Stage, ...]:
     return tuple(stage(phase) for phase in reversed(Phase))
 
 
+class Plain:
+    """A token format: claims in hexadecimal, sealed by nothing."""
+
+    name = "plain"
+
+    def mint(self, claims: dict[str, Any], alg: SigningAlg) -> str:
+        return "plain_" + msgspec.json.encode(claims).hex()
+
+    def recognises(self, token: str) -> bool:
+        return token.startswith("plain_")
+
+    def read(self, token: str, audience: str | None, now: Instant) -> dict[str, Any] | None:
+        claims: dict[str, Any] = msgspec.json.decode(bytes.fromhex(token.removeprefix("plain_")))
+        return claims if now < claims["exp"] else None
+
+
 def invention(house: House, run: list[str]) -> Feature:
     return Feature(
         "invention",
@@ -112,24 +130,11 @@ def invention(house: House, run: list[str]) -> Feature:
         grants=(Coupon(house),),
         possession=(Proof(),),
         strategies=(Lottery(),),
+        token_formats=(Plain(),),
         stages=stages(run),
         routes=(Route("/invented", ("GET",), invented, metadata="invented_endpoint", cors="everybody"),),
         metadata={"invented_supported": True},
     )
-
-
-def with_feature(make: Callable[[House], Feature]) -> type[House]:
-    """A house whose list of features has one more, as app.py would list it."""
-
-    class Extended(House):
-        def _base(self, formats: tuple[TokenFormat, ...], features: tuple[Feature, ...]) -> Feature:
-            self.added = make(self)
-            return super()._base(formats, (*features, self.added))
-
-        def _registry(self, features: tuple[Feature, ...]) -> Registry:
-            return super()._registry((self.added, *features))
-
-    return Extended
 
 
 @pytest.fixture(scope="module")
@@ -140,11 +145,14 @@ def run() -> list[str]:
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory: pytest.TempPathFactory, keys_folder: Path, run: list[str]) -> Iterator[Detent]:
-    house = with_feature(lambda house: invention(house, run))
-    with running(tmp_path_factory.mktemp("extended"), keys_folder, "memory", house=house) as served:
+    folder = tmp_path_factory.mktemp("extended")
+    with running(folder, keys_folder, "memory", more=lambda house: (invention(house, run),)) as served:
         keys: Any = served.house.outside.keys
         grants = (COUPON, "refresh_token")
-        served.apply(InsertClient(client("shop", "native", keys, grant_types=grants)))
+        served.apply(
+            InsertClient(client("shop", "native", keys, grant_types=grants)),
+            InsertApi(Api(PLAIN, START, "Plain", {"read": "Read"}, token_format="plain")),
+        )
         yield served
 
 
@@ -164,6 +172,22 @@ def test_a_grant_of_a_feature_is_offered_screens_and_issues(extended: Detent) ->
     assert_refused(with_coupon(extended, coupon="20-percent"), "invalid_grant")
     assert_refused(with_coupon(extended, coupon=""), "invalid_request")
     assert_refused(extended.token("app", grant_type=COUPON, coupon="10-percent"), "unauthorized_client")
+
+
+def test_a_token_format_of_a_feature_is_minted_and_read(extended: Detent) -> None:
+    token = extended.token("machine", grant_type="client_credentials", resource=PLAIN).json()["access_token"]
+    assert token.startswith("plain_")
+    assert extended.introspect(token, "machine")["aud"] == [PLAIN]
+    assert extended.revoke(token, "machine").status_code == 200
+    assert extended.introspect(token, "machine") == {"active": False}
+
+
+def test_rfc9449_5_a_clients_own_token_is_bound_to_the_key_it_proved(extended: Detent) -> None:
+    answer = extended.post("/oauth/token", "machine", headers={"X-Proof": KEY}, grant_type="client_credentials").json()
+    assert answer["token_type"] == "DPoP"
+    assert claims_of(answer["access_token"])["cnf"] == {"jkt": KEY}
+    assert extended.secret(answer["access_token"]).status_code == 401, "it is no bearer token"
+    assert extended.introspect(answer["access_token"], "machine")["token_type"] == "DPoP"
 
 
 def test_rfc9449_5_a_possession_binds_what_is_issued_to_the_key_it_proved(extended: Detent) -> None:
@@ -340,24 +364,24 @@ def test_a_feature_is_listed_once_with_what_it_requires_and_without_what_it_conf
     Registry((feature("missing"), needy, feature("absent"), plain))
 
 
-TAKEN: dict[str, tuple[Callable[[House], Feature], str]] = {
-    "a grant": (lambda house: feature("greedy", grants=(Named("refresh_token"),)), "base"),
-    "a method": (lambda house: feature("greedy", client_auth=(Named("none"),)), "base"),
-    "a path": (lambda house: feature("greedy", routes=(route("/oauth/token"),)), "endpoints"),
-    "an endpoint's name": (lambda house: feature("greedy", routes=(route("/x", "token_endpoint"),)), "endpoints"),
-    "a member": (lambda house: feature("greedy", metadata={"jwks_uri": "https://evil.example/"}), "endpoints"),
-    "the issuer": (lambda house: feature("greedy", metadata={"issuer": "https://evil.example/"}), "the server"),
-    "a list": (lambda house: feature("greedy", metadata={"grant_types_supported": []}), "the server"),
-    "a route of a list": (lambda house: feature("greedy", routes=(route("/x", "scopes_supported"),)), "the server"),
-    "the grant of another feature": (lambda house: feature("greedy", grants=(Named("password"),)), "password"),
-    "a conflict": (lambda house: feature("oauth21"), "password"),
+TAKEN: dict[str, tuple[Feature, str]] = {
+    "a grant": (feature("greedy", grants=(Named("refresh_token"),)), "base"),
+    "a method": (feature("greedy", client_auth=(Named("none"),)), "base"),
+    "a path": (feature("greedy", routes=(route("/oauth/token"),)), "endpoints"),
+    "an endpoint's name": (feature("greedy", routes=(route("/x", "token_endpoint"),)), "endpoints"),
+    "a member": (feature("greedy", metadata={"jwks_uri": "https://evil.example/"}), "endpoints"),
+    "the issuer": (feature("greedy", metadata={"issuer": "https://evil.example/"}), "the server"),
+    "a list": (feature("greedy", metadata={"grant_types_supported": []}), "the server"),
+    "a route of a list": (feature("greedy", routes=(route("/x", "scopes_supported"),)), "the server"),
+    "the grant of another feature": (feature("greedy", grants=(Named("password"),)), "password"),
+    "a conflict": (feature("oauth21"), "password"),
 }
 
 
 @pytest.mark.parametrize("what", TAKEN)
 def test_a_house_does_not_start_with_a_feature_that_takes_what_is_anothers(standing: Detent, what: str) -> None:
-    make, owner = TAKEN[what]
+    greedy, owner = TAKEN[what]
     with pytest.raises(RegistryError) as caught:
-        with_feature(make)(standing.house.outside, issuer=standing.issuer, password_grant=True)
+        House(standing.house.outside, issuer=standing.issuer, password_grant=True, more=lambda house: (greedy,))
     assert owner in str(caught.value)
     assert "greedy" in str(caught.value) or what == "a conflict"

@@ -7,21 +7,22 @@ from typing import Any
 
 from detent.core.api import Target
 from detent.core.authorization import Authorization
-from detent.core.ids import ClientId, FamilyKey, Instant
+from detent.core.confirmation import Confirmation
+from detent.core.family import Family
+from detent.core.ids import ClientId, Instant
 from detent.core.scope import OPENID, Scope
 
 
 def access_claims(
     issuer: str,
     target: Target,
-    *,
-    subject: str,
     client_id: ClientId,
+    *,
     now: Instant,
     expires_at: Instant,
     jti: str,
-    authorization: Authorization | None = None,
-    authorization_id: FamilyKey | None = None,
+    cnf: Confirmation,
+    family: Family | None,
 ) -> dict[str, Any]:
     """RFC 9068 §2.2; `azp` beside `client_id` for APIs that read the older spelling."""
     audience = [*target.identifiers]
@@ -29,7 +30,7 @@ def access_claims(
         audience.append(f"{issuer}userinfo")
     claims: dict[str, Any] = {
         "iss": issuer,
-        "sub": subject,
+        "sub": family.authorization.subject if family else client_id,
         "aud": audience,
         "client_id": client_id,
         "azp": client_id,
@@ -38,12 +39,10 @@ def access_claims(
         "jti": jti,
         "scope": " ".join(target.scope),
     }
-    if authorization_id:
-        claims["authorization_id"] = authorization_id.text
-    if authorization:
-        claims |= _authentication(authorization)
-        if cnf := authorization.cnf.claim():
-            claims["cnf"] = cnf
+    if family:
+        claims |= {"authorization_id": family.key.text, **_authentication(family.authorization)}
+    if bound := cnf.claim():
+        claims["cnf"] = bound
     return claims
 
 

@@ -72,7 +72,7 @@ class IntrospectionEndpoint:
 
 
 def _access_token(live: LiveAccessToken) -> dict[str, Any]:
-    token_type = live.family.authorization.cnf.token_type if live.family else "Bearer"
+    token_type = "DPoP" if "jkt" in live.claims.get("cnf", {}) else "Bearer"
     told = {name: live.claims[name] for name in _TOLD if name in live.claims}
     return {"active": True, "token_type": token_type, **told}
 

@@ -25,5 +25,7 @@ class ClientCredentials:
         asked = request.form.get("scope")
         scope = granted(request.client, apis, parse_scope(asked) if asked is not None else None)
         wanted = target(apis, scope)
-        access_token, lifetime = self._issuing.mint.access_token(wanted, request.client, request.now, None)
-        return TokenResponse(access_token, request.proved.token_type, lifetime, " ".join(wanted.scope))
+        access_token, lifetime = self._issuing.mint.access_token(
+            wanted, request.client, request.now, cnf=request.proved
+        )
+        return TokenResponse(access_token, proved.token_type, lifetime, " ".join(wanted.scope))

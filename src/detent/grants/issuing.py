@@ -94,7 +94,7 @@ class Issuing:
         with_refresh_token: bool = True,
     ) -> TokenResponse:
         """Every token of one answer; an ID token whenever `openid` was granted, on a refresh too (OIDC §12.2)."""
-        access_token, lifetime = self.mint.access_token(wanted, client, now, family)
+        access_token, lifetime = self.mint.access_token(wanted, client, now, family=family)
         authorization = family.authorization
         has_handle = with_refresh_token and family.generation > 0
         return TokenResponse(
