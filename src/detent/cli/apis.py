@@ -24,7 +24,7 @@ fields_options = together(
     one("--scope", "scopes", "A scope, as NAME or NAME=SENTENCE. Repeatable.", _scopes, multiple=True),
     one("--format", "token_format", "What its access tokens look like: jwt or opaque.", metavar="FORMAT"),
     one("--alg", "signing_alg", "What signs its JWTs.", type=click.Choice(get_args(SigningAlg))),
-    seconds("--access-life", "access_life", "Life of its access tokens, instead of the client's"),
+    seconds("--access-life", "access_life", "Longest life of its access tokens; a client's shorter one holds"),
     many("--client", "clients", "A client that may ask for its tokens; `*` stands for every client."),
     many("--introspected-by", "introspected_by", "A client that may ask what its tokens mean."),
 )

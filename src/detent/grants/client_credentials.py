@@ -25,7 +25,6 @@ class ClientCredentials:
         asked = request.form.get("scope")
         scope = granted(request.client, apis, parse_scope(asked) if asked is not None else None)
         wanted = target(apis, scope)
-        access_token, lifetime = self._issuing.mint.access_token(
-            wanted, request.client, request.now, cnf=request.proved
-        )
+        mint, proved = self._issuing.mint, request.proved
+        access_token, lifetime = mint.access_token(wanted, request.client, request.now, cnf=proved)
         return TokenResponse(access_token, proved.token_type, lifetime, " ".join(wanted.scope))
