@@ -8,14 +8,15 @@ Rule: nothing here is faster than production: WAL, synchronous=FULL, the answer 
 import asyncio
 import json
 import os
+import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import uvicorn
+import msgspec
 
 from detent.app import House, Outside
+from detent.cli.serving import run
 from detent.client_auth.secret import secret_digest
 from detent.core.api import Api, SigningAlg
 from detent.core.authorization import Authorization
@@ -30,6 +31,7 @@ from detent.keys.file import FileKeys
 from detent.stores.sqlite import SqliteStore
 from detent.system import SystemClock, SystemEntropy
 from detent.testing.server import Loopback
+from detent.web.server import serve_until_signal
 
 CLIENT_ID, CLIENT_SECRET, API = ClientId("bench"), "bench-secret", "https://api.example/"
 BATCH = 500
@@ -50,16 +52,19 @@ async def main(folder: Path, alg: SigningAlg, families: int, scope: tuple[str, .
     house = House(outside, issuer=loopback.url)
     tokens = await seeded(house, keys, alg, families, scope)
     (folder / "tokens").write_text("\n".join(tokens))
-    server = uvicorn.Server(
-        uvicorn.Config(house.asgi, http="httptools", loop="uvloop", lifespan="off", log_config=None, access_log=False)
-    )
-    serving = asyncio.create_task(server.serve(sockets=[loopback.socket]))
-    say({"url": loopback.url, "pid": os.getpid()})
-    async for _ in lines():
-        say({**figures(store), "cpu": sum(os.times()[:2]), "at": time.monotonic()})
-    server.should_exit = True
-    await serving
+    telling = asyncio.create_task(tell(store))
+    await serve_until_signal([(house.asgi, [loopback.socket])], lambda: say({"url": loopback.url}))
+    await telling
     await store.close()
+
+
+async def tell(store: SqliteStore) -> None:
+    """A line of figures for each line read; stops the server when there are no more."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.readline():
+        say({**msgspec.structs.asdict(store.counters), "cpu": sum(os.times()[:2])})
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def seeded(house: House, keys: FileKeys, alg: SigningAlg, families: int, scope: tuple[str, ...]) -> list[str]:
@@ -94,22 +99,10 @@ async def seeded(house: House, keys: FileKeys, alg: SigningAlg, families: int, s
     return tokens
 
 
-def figures(store: SqliteStore) -> dict[str, Any]:
-    counted = store.counters
-    return {name: getattr(counted, name) for name in ("reads", "writes", "inserts", "commits")}
-
-
-async def lines() -> Any:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while line := await reader.readline():
-        yield line
-
-
 def say(what: dict[str, Any]) -> None:
     print(json.dumps(what), flush=True)
 
 
 if __name__ == "__main__":
     folder_, alg_, families_, scope_ = sys.argv[1:]
-    asyncio.run(main(Path(folder_), alg_, int(families_), tuple(scope_.split())))  # type: ignore[arg-type]
+    run(main(Path(folder_), alg_, int(families_), tuple(scope_.split())))  # type: ignore[arg-type]
