@@ -24,6 +24,7 @@ from detent.endpoints.userinfo import UserinfoEndpoint
 from detent.features import password
 from detent.grants.authorization_code import AuthorizationCode
 from detent.grants.client_credentials import ClientCredentials
+from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
 from detent.grants.refresh_token import RefreshToken
 from detent.identity.passwords import Passwords
@@ -77,6 +78,7 @@ class House:
         self.access = AccessTokens(formats, outside.store)
         mint = Mint(issuer, formats, outside.keys, outside.entropy)
         self.issuing = Issuing(outside.store, self.handles, mint, outside.entropy, store_behind)
+        self.ending = Ending(outside.store, outside.sink)
 
         features = (
             *((password.feature(self.issuing, self.people),) if password_grant else ()),
@@ -94,7 +96,7 @@ class House:
             "base",
             ("OAuth 2.1", "RFC 6749", "RFC 7636", "RFC 8707", "RFC 9068", "RFC 9700"),
             grants=(
-                AuthorizationCode(self.issuing, outside.directory, outside.sink),
+                AuthorizationCode(self.issuing, self.ending, outside.directory),
                 RefreshToken(self.issuing, outside.directory, outside.sink, strategies),
                 ClientCredentials(self.issuing),
             ),
@@ -113,7 +115,7 @@ class House:
             ("RFC 6749", "RFC 7009", "RFC 7517", "RFC 7662", "RFC 8414", "OpenID Connect Core"),
             routes=(
                 TokenEndpoint(door, protocol).route(),
-                RevocationEndpoint(door, self.handles, access, outside.store, outside.sink).route(),
+                RevocationEndpoint(door, self.handles, access, self.ending).route(),
                 IntrospectionEndpoint(door, self.handles, access, outside.store).route(),
                 UserinfoEndpoint(issuer, access, outside.directory, outside.clock).route(),
                 JwksEndpoint(outside.keys).route(),

@@ -11,7 +11,7 @@ from tests.serving import Detent
 
 
 def families(detent: Detent) -> Families:
-    return Families(detent.house.issuing, detent.house.outside.directory, detent.clock)
+    return Families(detent.house.issuing, detent.house.ending, detent.house.outside.directory, detent.clock)
 
 
 def told(detent: Detent, refresh_token: str) -> str:

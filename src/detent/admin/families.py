@@ -11,9 +11,8 @@ import msgspec
 
 from detent.admin.errors import NotFound
 from detent.core.authorization import Epochs
-from detent.core.changes import Changes, ReplaceFamily
 from detent.core.client import Client
-from detent.core.errors import Conflict, InvalidRequest, TemporarilyUnavailable
+from detent.core.errors import InvalidRequest
 from detent.core.events import Event, told
 from detent.core.family import (
     Decision,
@@ -27,15 +26,14 @@ from detent.core.family import (
     Rotate,
     Supersede,
     decide,
-    revoke,
     why_over,
 )
 from detent.core.ids import FamilyKey, Instant
+from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
 from detent.ports import Clock, Directory, FoundFamily
 from detent.tokens.handle import REFRESH_PREFIX, family_of, is_of
 
-_ATTEMPTS: Final = 10
 _PORTION: Final = 1000
 
 WHY_OVER: Final[dict[Reason, str]] = {
@@ -55,8 +53,9 @@ class Story(msgspec.Struct, frozen=True):
 
 
 class Families:
-    def __init__(self, issuing: Issuing, directory: Directory, clock: Clock) -> None:
+    def __init__(self, issuing: Issuing, ending: Ending, directory: Directory, clock: Clock) -> None:
         self._issuing = issuing
+        self._ending = ending
         self._store = issuing.store
         self._directory = directory
         self._clock = clock
@@ -70,18 +69,9 @@ class Families:
         return found
 
     async def end(self, text: str) -> Family:
-        """Revoke it, with its access tokens; one that is over already is answered as it is."""
-        for _ in range(_ATTEMPTS):
-            family = (await self.find(text)).family
-            dead = revoke(family, "operator", self._clock.now())
-            if dead is None:
-                return family
-            try:
-                await self._store.apply(Changes((ReplaceFamily(dead),), dead.history[-1:]))
-                return dead
-            except Conflict:
-                continue  # a refresh came between: read the family again, and end that
-        raise TemporarilyUnavailable("The family is in use at this very moment; try again.", retry_after=1)
+        """Revoke it, with its access tokens; one that is over already is answered as it is. Raises NotFound."""
+        key = (await self.find(text)).family.key
+        return await self._ending.end(key, "operator", self._clock.now()) or (await self.find(text)).family
 
     async def explain(self, text: str) -> Story:
         """The story behind a family's id, a refresh token, or the support id of an answer. Raises NotFound."""

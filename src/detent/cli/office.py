@@ -41,7 +41,7 @@ class Office:
             known_grants=frozenset(house.registry.grants),
             known_formats=frozenset(house.registry.token_formats),
         )
-        self.families = Families(house.issuing, outside.directory, outside.clock)
+        self.families = Families(house.issuing, house.ending, outside.directory, outside.clock)
 
 
 @asynccontextmanager

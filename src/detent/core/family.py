@@ -173,11 +173,13 @@ def with_first_handle(family: Family, policy: RefreshPolicy, around: Surrounding
     )
 
 
-def revoke(family: Family, reason: str, now: Instant, *, event: Event | None = None) -> Family | None:
-    """The family ended for `reason` (logout, user, admin, code_replay …); None if it has ended already."""
+def revoke(
+    family: Family, reason: str, now: Instant, *, told_as: EventName = "revoked", origin: Origin | None = None
+) -> Family | None:
+    """The family ended for `reason` (client, operator, code_replay …); None if it has ended already."""
     if family.status != "live":
         return None
-    event = event or _event("revoked", family, now, reason=reason)
+    event = _event(told_as, family, now, reason=reason, origin=origin)
     return _changed(family, event, status="revoked", ended_by=reason)
 
 
@@ -350,8 +352,9 @@ def _event(
     *,
     generation: int | None = None,
     reason: str = "",
+    origin: Origin | None = None,
 ) -> Event:
-    origin = presented.origin if presented else family.origin
+    origin = presented.origin if presented else origin or family.origin
     return Event(
         name,
         now,

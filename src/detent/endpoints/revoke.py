@@ -5,33 +5,22 @@ that lost its last answer can still log out. An unknown token is 200, and so is 
 Rule: 200 is said only once it is durable; a store that cannot write answers 503 (RFC 7009 §2.2.1).
 """
 
-from typing import Final
-
-import msgspec
-
-from detent.core.changes import Changes, ReplaceFamily
-from detent.core.client import Client
-from detent.core.errors import Conflict, InvalidRequest, TemporarilyUnavailable
+from detent.core.errors import InvalidRequest
 from detent.core.exchange import Form, Request, Response
-from detent.core.family import revoke
-from detent.core.ids import Instant
 from detent.endpoints.door import Door
-from detent.ports import EventSink, Store
+from detent.grants.ending import Ending
 from detent.registry import Route
 from detent.tokens.access import AccessTokens
-from detent.tokens.handle import Handles, RefreshHandle, is_of
+from detent.tokens.handle import Handles, is_of
 from detent.web.respond import NO_STORE, SAFE
-
-_ATTEMPTS: Final = 10
 
 
 class RevocationEndpoint:
-    def __init__(self, door: Door, handles: Handles, access: AccessTokens, store: Store, sink: EventSink) -> None:
+    def __init__(self, door: Door, handles: Handles, access: AccessTokens, ending: Ending) -> None:
         self._door = door
         self._handles = handles
         self._access = access
-        self._store = store
-        self._sink = sink
+        self._ending = ending
 
     def route(self) -> Route:
         return Route("/oauth/revoke", ("POST",), self.handle, metadata="revocation_endpoint", cors="client")
@@ -47,26 +36,14 @@ class RevocationEndpoint:
             raise InvalidRequest("The parameter token is missing.")
         # token_type_hint is not needed: the forms tell the kinds apart (RFC 7009 §2.1 lets a server ignore it).
         if handle := self._handles.open_refresh(token, client.client_id):
-            await self._end_family(handle, client, now, request.support_id)
+            await self._ending.end(
+                handle.key,
+                "client",
+                now,
+                origin=request.origin,
+                support_id=request.support_id,
+                only_if=lambda family: is_of(handle, family) and family.authorization.client_id == client.client_id,
+            )
         elif (claims := self._access.read(token, now)) and claims["client_id"] == client.client_id:
             await self._access.revoke(claims)
         return Response(200, b"", (*NO_STORE, *SAFE))
-
-    async def _end_family(self, handle: RefreshHandle, client: Client, now: Instant, support_id: str) -> None:
-        for _ in range(_ATTEMPTS):
-            found = await self._store.family(handle.key)
-            if found is None or not is_of(handle, found.family):
-                return
-            if found.family.authorization.client_id != client.client_id:
-                return
-            dead = revoke(found.family, "client", now)
-            if dead is None:
-                return
-            event = msgspec.structs.replace(dead.history[-1], support_id=support_id)
-            try:
-                await self._store.apply(Changes((ReplaceFamily(dead),), (event,)))
-            except Conflict:
-                continue  # a refresh came between: read the family again, and end that
-            self._sink.emit(event)
-            return
-        raise TemporarilyUnavailable("The token is being used at the same moment; try again.", retry_after=1)

@@ -11,14 +11,12 @@ from typing import Final
 import msgspec
 
 from detent.core.authorization import PendingAuthorization, code_challenge_s256, is_code_verifier
-from detent.core.changes import Changes, ReplaceFamily
-from detent.core.errors import Conflict, InvalidGrant, InvalidRequest, TemporarilyUnavailable
-from detent.core.events import Event
+from detent.core.errors import Conflict, InvalidGrant, InvalidRequest
 from detent.core.exchange import Form, TokenResponse
-from detent.core.family import revoke
 from detent.core.ids import FamilyKey, Instant, Seconds
+from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
-from detent.ports import Directory, EventSink
+from detent.ports import Directory
 from detent.registry import TokenRequest
 from detent.tokens.handle import CODE_PREFIX, Handles
 
@@ -34,10 +32,10 @@ def sealed_code(handles: Handles, pending: PendingAuthorization) -> str:
 class AuthorizationCode:
     grant_type = "authorization_code"
 
-    def __init__(self, issuing: Issuing, directory: Directory, sink: EventSink) -> None:
+    def __init__(self, issuing: Issuing, ending: Ending, directory: Directory) -> None:
         self._issuing = issuing
         self._directory = directory
-        self._sink = sink
+        self._ending = ending
 
     def screen(self, form: Form, client_id: str, now: Instant) -> PendingAuthorization:
         code = form.get("code")
@@ -64,26 +62,14 @@ class AuthorizationCode:
 
     async def _kill(self, key: FamilyKey, request: TokenRequest) -> None:
         """RFC 6749 §4.1.2: revoke everything that the code's first redemption issued."""
-        for _ in range(_KILL_ATTEMPTS):
-            found = await self._issuing.store.family(key)
-            if found is None:
-                return
-            authorization = found.family.authorization
-            event = Event(
-                "code_replayed", request.now, about=key.text, client_id=authorization.client_id,
-                subject=authorization.subject, network=request.origin.network, agent=request.origin.agent.hex(),
-                support_id=request.support_id,
-            )  # fmt: skip
-            dead = revoke(found.family, "code_replay", request.now, event=event)
-            if dead is None:
-                return
-            try:
-                await self._issuing.store.apply(Changes((ReplaceFamily(dead),), (event,)))
-            except Conflict:
-                continue
-            self._sink.emit(event)
-            return
-        raise TemporarilyUnavailable("The server is busy with this authorization; try again.", retry_after=1)
+        await self._ending.end(
+            key,
+            "code_replay",
+            request.now,
+            told_as="code_replayed",
+            origin=request.origin,
+            support_id=request.support_id,
+        )
 
 
 def _check(pending: PendingAuthorization, request: TokenRequest) -> None:
