@@ -165,8 +165,8 @@ def _too_large(scope: Scope) -> bool:
 
 
 def _plain(request: Request, status: int, description: str, code: str = "invalid_request") -> Response:
-    """What has no OAuth error of its own; told to the log like every refusal."""
-    log.info("%s %d %s support_id=%s: %s", request.path, status, code, request.support_id, description)
+    """What has no OAuth error of its own; told to the log without the path, which may be anything."""
+    log.info("%d %s support_id=%s: %s", status, code, request.support_id, description)
     text = f"{description} Support id: {request.support_id}."
     body = {"error": code, "error_description": text, "support_id": request.support_id}
     return json_private(body, status)
