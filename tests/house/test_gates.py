@@ -34,9 +34,7 @@ def test_every_room_says_in_three_to_six_lines_what_it_owns_and_leaves() -> None
 
 def test_the_package_root_imports_nothing() -> None:
     """Every room can reach it, so that an arrow through it would be seen by no contract."""
-    assert [
-        node for node in ast.walk(_tree(PACKAGE / "__init__.py")) if "Import" in type(node).__name__
-    ] == []
+    assert [node for node in ast.walk(_tree(PACKAGE / "__init__.py")) if "Import" in type(node).__name__] == []
 
 
 def _root(element: ast.expr) -> str | None:
@@ -55,9 +53,7 @@ def test_every_feature_is_in_exactly_one_list_of_the_app() -> None:
     features = {path.stem for path in PACKAGE.glob("features/*.py")} - {"__init__"}
     app = PACKAGE / "app.py"
     nodes = ast.walk(_tree(app)) if app.exists() else iter(())
-    lists = [
-        {_root(element) for element in node.elts} for node in nodes if isinstance(node, ast.List | ast.Tuple)
-    ]
+    lists = [{_root(element) for element in node.elts} for node in nodes if isinstance(node, ast.List | ast.Tuple)]
     assert {name: sum(name in each for each in lists) for name in features} == dict.fromkeys(features, 1)
 
 

@@ -15,9 +15,7 @@ def _exit_of_a_run_that_skips(pytester: pytest.Pytester, reason: str) -> int:
     return int(pytester.runpytest("-p", "no:asyncio").ret)
 
 
-def test_a_skip_that_says_how_to_enable_it_passes(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_skip_that_says_how_to_enable_it_passes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     assert _exit_of_a_run_that_skips(pytester, "needs a database: `./check postgres`") == 0
 
