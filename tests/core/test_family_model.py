@@ -23,6 +23,7 @@ from detent.testing.family_model.world import Keys, Scenario, is_noticed
 
 PAGE = Path(__file__).parents[2] / "docs" / "family.md"
 TOLERANT = pytest.mark.parametrize("policy", [OVERLAP.policy, SUSPECT.policy], ids=["revoke", "suspect"])
+LARGE = {"honest", "thief", "keys_and_tabs"}
 EVERY_HABIT = pytest.mark.parametrize("keys", get_args(Keys))
 
 
@@ -39,7 +40,7 @@ def most_turns(scenario: Scenario) -> int | None:
 
 
 @pytest.mark.parametrize(
-    "table", [name if name != "keys_and_tabs" else pytest.param(name, marks=pytest.mark.slow) for name in TABLES]
+    "table", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in TABLES]
 )
 def test_the_page_quotes_the_model(table: str) -> None:
     """`python -m detent.testing.family_model docs/family.md` writes the figures into the page."""
