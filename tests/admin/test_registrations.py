@@ -1,7 +1,11 @@
 """What a registration means for tokens that are out there. Over HTTP."""
 
-from detent.admin.registrations import ClientFields, Registrations
-from tests.serving import API, REDIRECT_URI, Detent
+from pathlib import Path
+
+import pytest
+
+from detent.admin.registrations import ApiFields, ClientFields, Registrations
+from tests.serving import API, REDIRECT_URI, Detent, running
 
 
 def registrations_of(detent: Detent) -> Registrations:
@@ -30,3 +34,20 @@ def test_a_client_registered_again_under_the_same_id_inherits_nothing(detent: De
 
     assert detent.refresh("again", tokens["refresh_token"]).json()["error"] == "invalid_grant"
     assert detent.refresh("again", detent.sign_in("again")["refresh_token"]).status_code == 200
+
+
+def test_the_first_key_of_an_algorithm_is_published_before_the_first_token_under_it(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with running(tmp_path, tmp_path_factory.mktemp("own") / "keys", "memory") as detent:
+        registrations = registrations_of(detent)
+
+        def published() -> set[str]:
+            return {key["alg"] for key in detent.http.get("/.well-known/jwks.json").json()["keys"]}
+
+        detent.thread.call(registrations.add_api("https://plain.example/", ApiFields()))
+        assert published() == {"RS256"}
+        detent.thread.call(registrations.add_api("https://curve.example/", ApiFields(signing_alg="ES256")))
+        assert published() == {"RS256", "ES256"}
+        detent.thread.call(registrations.update_api("https://plain.example/", ApiFields(signing_alg="EdDSA")))
+        assert published() == {"RS256", "ES256", "EdDSA"}

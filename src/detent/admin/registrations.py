@@ -171,6 +171,7 @@ class Registrations:
         checked_api(api, self._known_formats)
         if await self.store.api(identifier):
             raise AlreadyExists(f"There is an API {identifier} already.")
+        self.keys.signing_kid(api.signing_alg)  # so its key is in the JWKS before the API's first token
         await self._apply(InsertApi(api), "api_added", identifier)
         return api
 
@@ -181,6 +182,7 @@ class Registrations:
         if after == before:
             return before
         after = replace(after, version=after.version + 1)
+        self.keys.signing_kid(after.signing_alg)
         await self._apply(ReplaceApi(after), "api_updated", identifier, ", ".join(_chosen(fields)))
         return after
 
