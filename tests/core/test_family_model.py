@@ -22,8 +22,8 @@ from detent.testing.family_model.search import Graph, Move
 from detent.testing.family_model.world import Keys, Scenario, is_noticed
 
 PAGE = Path(__file__).parents[2] / "docs" / "family.md"
+pytestmark = pytest.mark.slow  # every interleaving
 TOLERANT = pytest.mark.parametrize("policy", [OVERLAP.policy, SUSPECT.policy], ids=["revoke", "suspect"])
-LARGE = {"honest", "thief", "keys_and_tabs"}
 EVERY_HABIT = pytest.mark.parametrize("keys", get_args(Keys))
 
 
@@ -39,9 +39,7 @@ def most_turns(scenario: Scenario) -> int | None:
 # The page
 
 
-@pytest.mark.parametrize(
-    "table", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in TABLES]
-)
+@pytest.mark.parametrize("table", TABLES)
 def test_the_page_quotes_the_model(table: str) -> None:
     """`python -m detent.testing.family_model docs/family.md` writes the figures into the page."""
     page = PAGE.read_text(encoding="utf-8")
@@ -72,7 +70,6 @@ def test_tabs_are_never_killed_while_nothing_is_lost_and_nothing_spans_the_end_o
     assert kills(Scenario(policy, tabs=2, keys=keys, loses=False, spans=False)) is None
 
 
-@pytest.mark.slow
 @EVERY_HABIT
 def test_neither_are_three_tabs_with_any_habit(keys: Keys) -> None:
     assert kills(Scenario(OVERLAP.policy, tabs=3, keys=keys, loses=False, spans=False)) is None
@@ -119,7 +116,6 @@ def test_a_web_client_that_was_switched_to_rotation_is_as_good_as_a_native_one()
     assert (kills(Scenario(web)), most_turns(Scenario(web))) == (None, most_turns(Scenario(OVERLAP.policy)))
 
 
-@pytest.mark.slow
 def test_a_thief_between_two_tabs_whose_requests_span_overlaps_is_found_as_well() -> None:
     assert most_turns(Scenario(OVERLAP.policy, tabs=2)) == 15
     assert most_turns(Scenario(OVERLAP.policy, thief_is_elsewhere=True, roams=True)) == 11

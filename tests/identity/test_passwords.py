@@ -79,6 +79,7 @@ async def test_a_hash_made_with_other_parameters_is_to_be_renewed(passwords: Pas
     assert await Passwords(OWASP).verify(stored, "x")
 
 
+@pytest.mark.slow  # it waits for real hashes
 async def test_h14_the_event_loop_goes_on_while_a_password_is_hashed() -> None:
     passwords = Passwords(SLOW)
     hashing = asyncio.create_task(passwords.hash("x"))

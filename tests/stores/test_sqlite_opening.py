@@ -180,6 +180,7 @@ def test_a_step_that_fails_leaves_nothing_behind_and_can_be_carried_out_later(pa
         assert db.execute("SELECT x, y FROM a").fetchall() == [(1, None)]
 
 
+@pytest.mark.slow  # a process for each statement
 def test_a_process_killed_at_any_statement_of_the_opening_can_be_followed_by_another(
     made: Path, tmp_path: Path
 ) -> None:
