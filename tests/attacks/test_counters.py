@@ -34,6 +34,16 @@ def test_counters_a_refresh_is_one_read_and_one_update_in_one_commit(detent: Det
         assert spent(detent, before) == {"reads": 1, "writes": 1, "inserts": 0, "commits": 1}
 
 
+@pytest.mark.parametrize(("scope", "reads"), [("profile read", 1), ("openid read", 1), ("openid profile read", 2)])
+def test_counters_the_person_is_read_only_for_an_id_token_that_says_something_of_them(
+    detent: Detent, scope: str, reads: int
+) -> None:
+    token = detent.refreshed("testclient", detent.sign_in(scope=scope)["refresh_token"])["refresh_token"]
+    before = detent.statements()
+    detent.refreshed("testclient", token)
+    assert spent(detent, before) == {"reads": reads, "writes": 1, "inserts": 0, "commits": 1}
+
+
 def test_counters_a_repeat_after_the_first_is_one_read(detent: Detent) -> None:
     first = signed_in(detent, "app")["refresh_token"]
     for _ in range(2):

@@ -32,6 +32,7 @@ from detent.core.ids import FamilyKey, Instant
 from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
 from detent.ports import Clock, Directory, FoundFamily
+from detent.tokens.access import present_epochs
 from detent.tokens.handle import REFRESH_PREFIX, family_of, is_of
 
 _PORTION: Final = 1000
@@ -136,7 +137,7 @@ class Families:
         family = found.family
         if client is None:
             return "It is over: its client was removed."
-        epochs = Epochs(found.user_epoch, client.epoch, (await self._store.installation()).server_epoch)
+        epochs = await present_epochs(self._store, client, found.user_epoch)
         over = why_over(family, epochs, now)
         ends = {"idle_until": when(family.idle_until), "absolute_until": when(family.absolute_until)}
         if over == "cut_off":

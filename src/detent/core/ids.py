@@ -7,7 +7,7 @@ An `Instant` is a whole number of Unix seconds and `Seconds` a length of time: O
 import base64
 import binascii
 import hashlib
-from typing import Literal, NewType
+from typing import NewType
 
 import msgspec
 
@@ -15,7 +15,6 @@ Instant = NewType("Instant", int)
 Seconds = NewType("Seconds", int)
 ClientId = NewType("ClientId", str)
 Subject = NewType("Subject", str)
-Grantor = Literal["user", "client", "server"]
 
 PLACEMENTS = 1 << 16
 

@@ -72,8 +72,6 @@ KINDS: Final[dict[ClientKind, KindDefaults]] = {
     "machine": _kind("RFC 6749 §4.4.3", False, 60, "revoke", HOUR, 14 * DAY, 90 * DAY),
 }
 
-LONGEST_IDLE: Final = Seconds(max(kind.policy.idle for kind in KINDS.values()))
-
 
 @lru_cache(4096)  # asked for at every request of a client
 def effective_policy(kind: ClientKind, overrides: Overrides) -> RefreshPolicy:

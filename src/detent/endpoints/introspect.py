@@ -7,7 +7,6 @@ Everything else is `{"active": false}` and nothing more (RFC 7662 §2.2, §4). P
 from collections.abc import Mapping
 from typing import Any, Final
 
-from detent.core.authorization import Epochs
 from detent.core.client import Client
 from detent.core.errors import InvalidClient, InvalidRequest
 from detent.core.exchange import Form, Request, Response
@@ -16,7 +15,7 @@ from detent.core.ids import Instant
 from detent.endpoints.door import Door
 from detent.ports import Store
 from detent.registry import Route
-from detent.tokens.access import AccessTokens, LiveAccessToken
+from detent.tokens.access import AccessTokens, LiveAccessToken, present_epochs
 from detent.tokens.handle import Handles, RefreshHandle, is_of
 from detent.web.respond import json_private
 
@@ -64,7 +63,7 @@ class IntrospectionEndpoint:
         if found is None or not is_of(handle, found.family):
             return INACTIVE
         family = found.family
-        present = Epochs(found.user_epoch, client.epoch, (await self._store.installation()).server_epoch)
+        present = await present_epochs(self._store, client, found.user_epoch)
         head = (handle.generation, handle.epoch) == (family.generation, family.epoch)
         if not head or family.authorization.client_id != client.client_id or why_over(family, present, now):
             return INACTIVE

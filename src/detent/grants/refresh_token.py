@@ -12,6 +12,7 @@ from typing import Any, Final, assert_never
 import msgspec
 
 from detent.core.changes import Changes, ReplaceFamily
+from detent.core.claims import wants_id_token
 from detent.core.errors import (
     Conflict,
     InvalidGrant,
@@ -32,7 +33,7 @@ from detent.core.family import (
     Rotate,
     Supersede,
     decide,
-)  # fmt: skip
+)
 from detent.core.ids import Instant
 from detent.core.people import CLAIMS_OF_SCOPE, claims_for
 from detent.core.scope import narrow, parse_scope
@@ -123,9 +124,14 @@ class RefreshToken:
                 assert_never(decision)
 
     async def _answered(
-        self, head: Family, after: Family | None, before: Family, request: TokenRequest, *,
+        self,
+        head: Family,
+        after: Family | None,
+        before: Family,
+        request: TokenRequest,
+        *,
         with_refresh_token: bool = True,
-    ) -> TokenResponse:  # fmt: skip
+    ) -> TokenResponse:
         if head.generation >= MAX_GENERATION:
             raise InvalidGrant(REFUSED, detail="the family has used up its generations")
         authorization = head.authorization
@@ -133,16 +139,20 @@ class RefreshToken:
         scope = authorization.scope if asked is None else narrow(parse_scope(asked), authorization.scope)
         wanted = await self._issuing.target(request.form.resources, authorization, scope)
         answer = self._issuing.answer(
-            head, wanted, request.client, request.now,
-            person=await self._person(head), with_refresh_token=with_refresh_token,
-        )  # fmt: skip
+            head,
+            wanted,
+            request.client,
+            request.now,
+            person=await self._person(head),
+            with_refresh_token=with_refresh_token,
+        )
         await self._write(before, after, request)
         return answer
 
     async def _person(self, family: Family) -> dict[str, Any]:
         """What the new ID token says of the person: read only where a granted scope asks for it."""
         scope = family.authorization.scope
-        if not any(name in CLAIMS_OF_SCOPE for name in scope):
+        if not wants_id_token(scope) or not any(name in CLAIMS_OF_SCOPE for name in scope):
             return {}
         user = await self._directory.user(family.authorization.subject)
         return claims_for(user, scope) if user else {}

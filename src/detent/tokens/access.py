@@ -65,5 +65,10 @@ class AccessTokens:
         found = await self._store.family(key) if key else None
         if found is None or found.family.status != "live":
             return None
-        present = Epochs(found.user_epoch, client.epoch, (await self._store.installation()).server_epoch)
+        present = await present_epochs(self._store, client, found.user_epoch)
         return None if found.family.authorization.epochs.behind(present) else found.family
+
+
+async def present_epochs(store: Store, client: Client, user_epoch: int) -> Epochs:
+    """The cut-offs now in force for what this client holds of this person."""
+    return Epochs(user_epoch, client.epoch, (await store.installation()).server_epoch)

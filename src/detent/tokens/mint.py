@@ -20,7 +20,7 @@ from detent.registry import TokenFormat
 
 ID_TOKEN_LIFE: Final = Seconds(HOUR)
 ID_TOKEN_ALG: Final[SigningAlg] = "RS256"
-USERINFO_FORMAT: Final = "jwt"
+USERINFO_ONLY: Final[tuple[str, SigningAlg]] = ("jwt", "RS256")  # the token of a request that names no API
 
 
 class Mint:
@@ -45,7 +45,7 @@ class Mint:
         claims = access_claims(
             self.issuer, target, client.client_id, now=now, expires_at=expires_at, jti=jti, cnf=cnf, family=family
         )
-        name, alg = (target.apis[0].token_format, target.apis[0].signing_alg) if target.apis else _USERINFO
+        name, alg = (target.apis[0].token_format, target.apis[0].signing_alg) if target.apis else USERINFO_ONLY
         return self._formats[name].mint(claims, alg), Seconds(expires_at - now)
 
     def id_token(
@@ -55,6 +55,3 @@ class Mint:
             self.issuer, authorization, person, now=now, expires_at=Instant(now + ID_TOKEN_LIFE), nonce=nonce
         )
         return self._keys.sign(ID_TOKEN_ALG, {"typ": "JWT"}, claims)
-
-
-_USERINFO: Final[tuple[str, SigningAlg]] = (USERINFO_FORMAT, "RS256")
