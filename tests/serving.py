@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -19,7 +20,7 @@ from starlette.routing import Route
 from detent.app import House, MoreFeatures, Outside, no_more
 from detent.client_auth.secret import secret_digest
 from detent.core.api import Api
-from detent.core.authorization import Authorization, PendingAuthorization, code_challenge_s256
+from detent.core.authorization import Authorization, Epochs, PendingAuthorization, code_challenge_s256
 from detent.core.changes import Changes, InsertApi, InsertClient, Part
 from detent.core.client import DEFAULT_GRANTS, AuthMethod, Client
 from detent.core.events import Event
@@ -27,6 +28,7 @@ from detent.core.family import Ahead, Family
 from detent.core.ids import ClientId, Instant
 from detent.core.people import User
 from detent.core.policy import KINDS, ClientKind, Overrides
+from detent.core.session import SessionPolicy
 from detent.demo.api import demo_api
 from detent.grants.authorization_code import CODE_LIFE, sealed_code
 from detent.identity.passwords import CHEAP, Passwords
@@ -42,6 +44,7 @@ START = Instant(1_790_000_000)
 SECRET = "secret"
 VERIFIER = "a-code-verifier-of-at-least-forty-three-characters"
 REDIRECT_URI = "http://127.0.0.1:7777/callback"
+RETURN_URI = "http://127.0.0.1:7777/signed-out"
 ORIGIN = "http://127.0.0.1:7777"
 API, REPORTS, VAULT, CURVE = (f"https://{name}.example/" for name in ("api", "reports", "vault", "curve"))
 SCOPES = {"read": "Read", "write": "Write"}
@@ -68,6 +71,7 @@ class Detent:
         sink: ListSink,
         api_url: str,
         guards: dict[str, BearerGuard],
+        url: str,
     ) -> None:
         self.thread = thread
         self.house = house
@@ -76,7 +80,9 @@ class Detent:
         self.guards = guards
         self.store: Any = house.outside.store
         self.issuer = house.issuer
-        self.http = httpx.Client(base_url=house.issuer, timeout=30)
+        self.url = url  # where it listens: the issuer's, unless that is told to be another
+        self.host = {} if url == house.issuer else {"host": urlsplit(house.issuer).netloc}
+        self.http = httpx.Client(base_url=url, timeout=30, headers=self.host)
         self.api = httpx.Client(base_url=api_url, timeout=30)
 
     def token(self, client: str = "testclient", **form: Any) -> httpx.Response:
@@ -115,8 +121,16 @@ class Detent:
         """An authorization code as the authorization endpoint seals it; `change` alters the pending authorization."""
         user = self.user("test")
         now = self.clock.now()
+        registered = self.thread.call(self.store.client(client))
         authorization = Authorization(
-            ClientId(client), user.subject, tuple(scope.split()), tuple(resource), now, auth_time=now, amr=("pwd",)
+            ClientId(client),
+            user.subject,
+            tuple(scope.split()),
+            tuple(resource),
+            now,
+            auth_time=now,
+            amr=("pwd",),
+            epochs=Epochs(user.epoch, registered.epoch if registered else 0),
         )
         pending = PendingAuthorization(
             self.house.issuing.new_key(user.subject),
@@ -132,6 +146,13 @@ class Detent:
         present = {name: value for name, value in fields.items() if value is not None}
         return self.token(client, grant_type="authorization_code", code=code, **present)
 
+    def redeem_as(self, client: str, code: str, **form: Any) -> httpx.Response:
+        """As a confidential client that a test added to the cast."""
+        fields = {"redirect_uri": REDIRECT_URI, "code_verifier": VERIFIER} | form
+        present = {name: value for name, value in fields.items() if value is not None}
+        content = {"grant_type": "authorization_code", "code": code, **present}
+        return self.http.post("/oauth/token", data=content, auth=(client, SECRET))
+
     def introspect(self, token: str, client: str = "testclient") -> dict[str, Any]:
         answer = self.post("/oauth/introspect", client, token=token)
         assert answer.status_code == 200, answer.text
@@ -143,6 +164,10 @@ class Detent:
 
     def secret(self, access_token: str, path: str = "/secret") -> httpx.Response:
         return self.api.get(path, headers={"Authorization": f"Bearer {access_token}"})
+
+    @staticmethod
+    def password_of(username: str) -> str:
+        return PEOPLE[username]
 
     def user(self, name: str) -> User:
         found: User | None = self.thread.call(self.house.outside.directory.user_by_name(name))
@@ -171,6 +196,7 @@ class Detent:
         self.thread.call(self.store.apply(Changes(parts)))
 
 
+PEOPLE = {"test": "test", "ada": "lovelace"}
 CONFIDENTIAL = ("testclient", "web", "other", "machine", "demo-api")
 
 
@@ -181,6 +207,7 @@ def client(name: str, kind: ClientKind, keys: FileKeys, **more: Any) -> Client:
     fields: dict[str, Any] = {
         "grant_types": DEFAULT_GRANTS[kind],
         "redirect_uris": (REDIRECT_URI,) if kind != "machine" else (),
+        "post_logout_redirect_uris": (RETURN_URI,) if kind != "machine" else (),
         "web_origins": (ORIGIN,) if kind == "browser" else (),
         "scope": tuple(SCOPES),
         "default_audience": API,
@@ -215,28 +242,41 @@ def running(
     password_grant: bool = True,
     store_behind: Ahead = "refuse",
     clock: ManualClock | None = None,
+    session_policy: SessionPolicy = SessionPolicy(),
+    public: str | None = None,
+    at: Loopback | None = None,
     more: MoreFeatures = no_more,
 ) -> Iterator[Detent]:
-    """A house with the whole cast, served until the block ends; opened again on its folder and clock, it goes on."""
+    """A house with the whole cast, served until the block ends; opened again on its folder and clock, it goes on.
+
+    `public` is an issuer as behind a proxy; the demo API, which fetches its keys, needs the real one.
+    """
     clock, sink = clock or ManualClock(START), ListSink()
     keys = FileKeys.open(keys_folder, clock)
-    issuer, api = Loopback(), Loopback()
+    issuer, api = at or Loopback(), Loopback()
     with ServerThread() as thread:
         opened: Any = thread.call(SqliteStore.open(folder / "detent.db")) if store == "sqlite" else MemoryStore()
         if store == "sqlite":
             thread.at_exit(opened.close)
         passwords = Passwords(CHEAP)
         outside = Outside(opened, opened, keys, clock, SystemEntropy(), sink, passwords)
-        built = House(outside, issuer=issuer.url, password_grant=password_grant, store_behind=store_behind, more=more)
+        built = House(
+            outside,
+            issuer=public or issuer.url,
+            password_grant=password_grant,
+            store_behind=store_behind,
+            more=more,
+        )
         if thread.call(opened.client("testclient")) is None:
             thread.call(opened.apply(Changes(tuple(cast(keys)))))
             person = {"name": "Test Person", "email": "test@example.com", "picture": "https://example.com/test.png"}
             thread.call(built.people.add("test", "test", person))
+            thread.call(built.people.add("ada", "lovelace", {"name": "Ada Lovelace", "email": "ada@example.com"}))
         thread.serve(built.asgi, issuer)
         demo = demo_api(issuer.url, API, VAULT, ("demo-api", SECRET), clock=clock.now)
         thread.serve(demo, api)
         guards: dict[str, Any] = {route.path: route.endpoint for route in demo.routes if isinstance(route, Route)}
-        detent = Detent(thread, built, clock, sink, api.url, guards)
+        detent = Detent(thread, built, clock, sink, api.url, guards, issuer.url)
         try:
             yield detent
         finally:

@@ -13,6 +13,7 @@ from detent.client_auth.client_secret import ClientSecretBasic, ClientSecretPost
 from detent.client_auth.none import NoAuthentication
 from detent.core.client import LOOPBACK_HOSTS
 from detent.core.family import Ahead
+from detent.core.session import SessionPolicy
 from detent.endpoints.door import Door
 from detent.endpoints.health import HEALTH_PATH, HealthEndpoint
 from detent.endpoints.introspect import IntrospectionEndpoint
@@ -97,7 +98,7 @@ class House:
             ("OAuth 2.1", "RFC 6749", "RFC 7636", "RFC 8707", "RFC 9068", "RFC 9700"),
             grants=(
                 AuthorizationCode(self.issuing, self.ending, outside.directory),
-                RefreshToken(self.issuing, outside.directory, outside.sink, strategies),
+                RefreshToken(self.issuing, outside.directory, outside.sink, strategies, SessionPolicy()),
                 ClientCredentials(self.issuing),
             ),
             client_auth=(ClientSecretBasic(outside.keys), ClientSecretPost(outside.keys), NoAuthentication()),

@@ -13,10 +13,12 @@ import msgspec
 from detent.core.api import Api, SigningAlg
 from detent.core.changes import Changes, Record
 from detent.core.client import Client
+from detent.core.consent import Consent
 from detent.core.events import Event
 from detent.core.family import Family
-from detent.core.ids import ClientId, FamilyKey, Instant, Subject
+from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject
 from detent.core.people import User
+from detent.core.session import Session, SessionLife
 
 
 class Installation(msgspec.Struct, frozen=True):
@@ -28,9 +30,22 @@ class Installation(msgspec.Struct, frozen=True):
 
 
 class FoundFamily(msgspec.Struct, frozen=True):
-    """A family and, from the same read, the cut-off of its subject now in force."""
+    """A family and, from the same read, its subject's cut-off in force and the session that it came of, if any."""
 
     family: Family
+    user_epoch: int
+    session: SessionLife | None = None
+
+    def session_over(self, now: Instant) -> bool:
+        """Whether the session is over with which this family ends; a session that is gone is over."""
+        bound = self.family.authorization.ends_with_session
+        return bound and (self.session is None or self.session.over(now) is not None)
+
+
+class FoundSession(msgspec.Struct, frozen=True):
+    """A session, over or not, and from the same read the cut-off of its subject now in force."""
+
+    session: Session
     user_epoch: int
 
 
@@ -51,6 +66,12 @@ class Store(Protocol):
         """One statement on one placement."""
         ...
 
+    async def session(self, key: SessionKey) -> FoundSession | None:
+        """One statement on one placement."""
+        ...
+
+    async def consent(self, subject: Subject, client_id: ClientId) -> Consent | None: ...
+
     async def record(self, kind: str, key: str) -> Record | None:
         """The record, expired or not: the caller compares `expires_at` with its clock."""
         ...
@@ -64,7 +85,7 @@ class Store(Protocol):
         ...
 
     async def sweep(self, now: Instant, *, retention: int) -> int:
-        """Delete records that expired and families whose absolute end passed `retention` seconds ago.
+        """Delete records that expired, and families and sessions whose absolute end passed `retention` seconds ago.
 
         Works in bounded portions and returns how many rows it deleted; 0 means there is nothing left to do.
         """
@@ -95,6 +116,14 @@ class Directory(Protocol):
         limit: int = 100,
     ) -> Sequence[Family]:
         """`after` is a `FamilyKey.text`."""
+        ...
+
+    async def sessions(self, subject: Subject) -> Sequence[Session]:
+        """All of this person that are stored, over or not, the latest used first; at most 200."""
+        ...
+
+    async def consents(self, subject: Subject) -> Sequence[Consent]:
+        """In order of `client_id`."""
         ...
 
     async def events(

@@ -126,25 +126,33 @@ class Possession(Protocol):
 
 
 class ResponseMode(Protocol):
-    """How an authorization response travels to the client."""
+    """How an authorization response travels to the client (OAuth 2.0 Multiple Response Types §2.1)."""
 
     @property
     def name(self) -> str: ...
 
-    def respond(self, redirect_uri: str, parameters: Mapping[str, str]) -> Response: ...
+    def check(self, client: Client, redirect_uri: str) -> None:
+        """Raises InvalidRequest where this mode cannot take an answer to this redirect URI of the client."""
+        ...
+
+    def respond(self, client: Client, redirect_uri: str, parameters: Mapping[str, str]) -> Response: ...
 
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Route(msgspec.Struct, frozen=True):
-    """A path; `metadata` is the discovery member that names its URL, `cors` who may read its answers."""
+    """A path; `metadata` is the discovery member that names its URL, `cors` who may read its answers.
+
+    `page`: it is for people, so that whatever goes wrong there is told on a page and not in JSON.
+    """
 
     path: str
     methods: tuple[str, ...]
     handler: Handler
     metadata: str | None = None
     cors: Literal["nobody", "everybody", "client"] = "nobody"
+    page: bool = False
 
 
 class Feature(msgspec.Struct, frozen=True):

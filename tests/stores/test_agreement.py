@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from detent.core.changes import (
     Changes,
     ConsumeRecord,
-    EndSuspects,
+    EndFamilies,
     InsertApi,
     InsertClient,
     InsertFamily,
@@ -58,7 +58,11 @@ users = st.builds(
 parts: st.SearchStrategy[Part] = st.one_of(
     st.builds(InsertFamily, families),
     st.builds(ReplaceFamily, families),
-    st.builds(lambda who, app: EndSuspects(placement_of(who), Subject(who), ClientId(app)), names, names),
+    st.builds(
+        lambda who, app: EndFamilies(placement_of(who), Subject(who), "suspected", "suspected", ClientId(app)),
+        names,
+        names,
+    ),
     st.builds(InsertRecord, records),
     st.builds(ReplaceRecord, records),
     st.builds(

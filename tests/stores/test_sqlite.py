@@ -196,6 +196,7 @@ async def test_loading_and_swapping_a_family_use_the_primary_key(sqlite: SqliteS
     key = "USING INDEX sqlite_autoindex_family_1 (placement=? AND id=?)"
     assert planned(path, sql.FAMILY) == [
         f"SEARCH f {key}",
+        "SEARCH s USING INDEX sqlite_autoindex_session_1 (placement=? AND sid=?) LEFT-JOIN",
         "CORRELATED SCALAR SUBQUERY 1",
         "SEARCH c USING PRIMARY KEY (placement=? AND subject=?)",
     ]

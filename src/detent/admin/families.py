@@ -42,6 +42,7 @@ WHY_OVER: Final[dict[Reason, str]] = {
     "compromised": "It ended because a refresh token of it was presented twice: one of two holders was a thief.",
     "idle": "It was not used in time: its idle end was {idle_until}.",
     "absolute": "It has reached its absolute end: {absolute_until}.",
+    "session_over": "It ended with the sign-in that it came of: it was granted without offline_access.",
 }
 
 
@@ -96,8 +97,10 @@ class Families:
         presented = Presented(handle.generation, handle.epoch, origin=family.origin)
         sentences = [f"This is refresh token {handle.generation}; the present one is {family.generation}."]
         if client:
-            around = await self._issuing.surroundings(client, found.user_epoch)
-            decision = decide(family, presented, client.policy, around, self._clock.now())
+            now = self._clock.now()
+            over = found.session_over(now)
+            around = await self._issuing.surroundings(client, found.user_epoch, session_over=over)
+            decision = decide(family, presented, client.policy, around, now)
             sentences.append(f"Presented now from the same place: {_meaning(decision, client)}")
         return Story(family, (*await self._told(found), *sentences), handle.generation)
 
@@ -138,7 +141,7 @@ class Families:
         if client is None:
             return "It is over: its client was removed."
         epochs = await present_epochs(self._store, client, found.user_epoch)
-        over = why_over(family, epochs, now)
+        over = why_over(family, epochs, now, session_over=found.session_over(now))
         ends = {"idle_until": when(family.idle_until), "absolute_until": when(family.absolute_until)}
         if over == "cut_off":
             return f"It is over: everything issued before was cut off for {_whom(family.authorization.epochs, epochs)}."

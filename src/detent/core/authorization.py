@@ -13,7 +13,7 @@ import msgspec
 
 from detent.core.confirmation import BEARER, Confirmation
 from detent.core.ids import ClientId, FamilyKey, Instant, Subject
-from detent.core.scope import Scope
+from detent.core.scope import OFFLINE_ACCESS, Scope
 
 _VERIFIER = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 
@@ -44,6 +44,11 @@ class Authorization(msgspec.Struct, frozen=True, omit_defaults=True):
     cnf: Confirmation = BEARER
     epochs: Epochs = Epochs()
     extra: dict[str, Any] = {}
+
+    @property
+    def ends_with_session(self) -> bool:
+        """OpenID Connect Core §11: only with `offline_access` does what was granted outlive the session."""
+        return self.session_id is not None and OFFLINE_ACCESS not in self.scope
 
 
 class PendingAuthorization(msgspec.Struct, frozen=True, omit_defaults=True):

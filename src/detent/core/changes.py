@@ -6,14 +6,20 @@ Versions: a new row has version 1; a part that replaces a row carries the row wi
 expects the stored one to be exactly one lower.
 """
 
+from typing import Literal
+
 import msgspec
 
 from detent.core.api import Api
 from detent.core.client import Client
+from detent.core.consent import Consent
 from detent.core.events import Event
 from detent.core.family import Family
-from detent.core.ids import ClientId, Instant, Subject
+from detent.core.ids import ClientId, Instant, SessionKey, Subject
 from detent.core.people import User
+from detent.core.session import Session, SessionLife
+
+Which = Literal["all", "bound", "suspected"]
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -41,13 +47,65 @@ class ReplaceFamily(msgspec.Struct, frozen=True):
     family: Family
 
 
-class EndSuspects(msgspec.Struct, frozen=True):
-    """Revoke every suspected live family of this person at this client; never conflicts."""
+class EndFamilies(msgspec.Struct, frozen=True):
+    """Revoke every live family of this person that is `which`; never conflicts.
+
+    `client_id`, `session_id`: only those of that client, that session; `but_session_id`: none of that session.
+    `which`: "bound" are those that end with their session, "suspected" those marked after a reuse.
+    """
 
     placement: int
     subject: Subject
+    reason: str
+    which: Which = "all"
+    client_id: ClientId | None = None
+    session_id: str | None = None
+    but_session_id: str | None = None
+
+
+class InsertSession(msgspec.Struct, frozen=True):
+    """Conflict if the key exists."""
+
+    session: Session
+
+
+class ReplaceSession(msgspec.Struct, frozen=True):
+    """A person signed in again: Conflict if the session was ended or replaced since it was read."""
+
+    session: Session
+
+
+class SlideSession(msgspec.Struct, frozen=True):
+    """The session was used: its life, unless it has ended meanwhile. Never conflicts, changes no version."""
+
+    key: SessionKey
+    life: SessionLife
+
+
+class EndSessions(msgspec.Struct, frozen=True):
+    """End every session of this person that has not ended, or `only` that one, or all `but` that one (each a `sid`).
+
+    Raises the version of those it ends; never conflicts.
+    """
+
+    placement: int
+    subject: Subject
+    reason: str
+    only: str | None = None
+    but: str | None = None
+
+
+class SaveConsent(msgspec.Struct, frozen=True):
+    """Version 1 is new and conflicts with one that is there; any other replaces the one before it."""
+
+    consent: Consent
+
+
+class RemoveConsent(msgspec.Struct, frozen=True):
+    """Never conflicts: afterwards it is gone."""
+
+    subject: Subject
     client_id: ClientId
-    reason: str = "suspected"
 
 
 class InsertRecord(msgspec.Struct, frozen=True):
@@ -113,7 +171,7 @@ class ReplaceUser(msgspec.Struct, frozen=True):
 
 
 class RemoveUser(msgspec.Struct, frozen=True):
-    """The subject's families are cut off by the same part: a later user never inherits them."""
+    """The subject's families and sessions are cut off by the same part: a later user never inherits them."""
 
     subject: Subject
     version: int
@@ -124,7 +182,9 @@ class RaiseServerEpoch(msgspec.Struct, frozen=True):
 
 
 Part = (
-    InsertFamily | ReplaceFamily | EndSuspects
+    InsertFamily | ReplaceFamily | EndFamilies
+    | InsertSession | ReplaceSession | SlideSession | EndSessions
+    | SaveConsent | RemoveConsent
     | InsertRecord | ReplaceRecord | ConsumeRecord
     | InsertClient | ReplaceClient | RemoveClient
     | InsertApi | ReplaceApi | RemoveApi

@@ -20,6 +20,9 @@ AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 REFUSED_SCHEMES: Final = frozenset({"javascript", "data", "vbscript", "file", "about", "blob", "ws", "wss", "ftp"})
 _CLIENT_ID = re.compile(r"[\x21-\x39\x3B-\x7E]{1,256}")
+_LOOPBACK = re.compile(
+    r"http://(?P<host>localhost|127\.0\.0\.1|\[::1\])(?::(?P<port>[1-9][0-9]{0,4}))?(?P<rest>[/?][\x21\x24-\x5B\x5D-\x7E]*)?"
+)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*")
 
 
@@ -33,12 +36,22 @@ class SecretDigest(msgspec.Struct, frozen=True):
 
 
 class Client(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`scope` is what the client may ever ask for; `default_audience` what it means when it names no API."""
+    """`scope` is what the client may ever ask for; `default_audience` what it means when it names no API.
+
+    `first_party`: the operator's own app, so people are not asked for consent. `require_pkce` off exempts a
+    confidential client that always sends a `nonce` (OAuth 2.1 §7.5.1).
+    """
 
     client_id: ClientId
     kind: ClientKind
     created_at: Instant
     client_name: str = ""
+    client_uri: str = ""
+    logo_uri: str = ""
+    policy_uri: str = ""
+    tos_uri: str = ""
+    first_party: bool = False
+    require_pkce: bool = True
     redirect_uris: tuple[str, ...] = ()
     post_logout_redirect_uris: tuple[str, ...] = ()
     web_origins: tuple[str, ...] = ()
@@ -94,6 +107,11 @@ def checked_client(client: Client, known_grants: frozenset[str]) -> Client:
         check_redirect_uri(uri, client.kind)
     for origin in client.web_origins:
         check_web_origin(origin)
+    for uri in (client.client_uri, client.logo_uri, client.policy_uri, client.tos_uri):
+        _check_shown_uri(uri)
+    _refuse_if(
+        public and not client.require_pkce, f"A {client.kind} client is public: it cannot do without PKCE (RFC 9700)."
+    )
     bad = [name for name in client.scope if not is_scope_token(name)]
     _refuse_if(bool(bad), "scope holds a name that is not a scope (RFC 6749 3.3).")
     effective_policy(client.kind, client.overrides)
@@ -129,6 +147,31 @@ def check_web_origin(origin: str) -> None:
     _refuse_if(
         scheme == "http" and parts.hostname not in LOOPBACK_HOSTS,
         f"web origin {origin[:100]!r} must use https outside loopback.",
+    )
+
+
+def _check_shown_uri(uri: str) -> None:
+    """A link or a picture on a page for people: https, or http on loopback (RFC 7591 §5)."""
+    if not uri:
+        return
+    parts, scheme = _parts(uri)
+    loopback = scheme == "http" and parts.hostname in LOOPBACK_HOSTS
+    plain = bool(parts.hostname) and parts.username is None
+    _refuse_if(not plain or not (scheme == "https" or loopback), f"{uri[:100]!r} must be an https URL.")
+
+
+def matching_redirect_uri(client: Client, uri: str) -> bool:
+    """Whether `uri` is one of the client's: the same string (RFC 9700 §2.1), but that a native or cli client's http
+    URI on a loopback address may have any port (RFC 8252 §7.3).
+    """
+    if uri in client.redirect_uris:
+        return True
+    if client.kind not in ("native", "cli"):
+        return False
+    asked = _LOOPBACK.fullmatch(uri)
+    return asked is not None and any(
+        (known := _LOOPBACK.fullmatch(registered)) and known.group("host", "rest") == asked.group("host", "rest")
+        for registered in client.redirect_uris
     )
 
 

@@ -11,10 +11,18 @@ OAuthError
 ├ InvalidToken              invalid_token            401   RFC 6750 §3.1
 ├ InsufficientScope         insufficient_scope       403   RFC 6750 §3.1
 ├ AccessDenied              access_denied            403   RFC 6749 §4.1.2.1
+├ LoginRequired             login_required           400   OpenID Connect Core §3.1.2.6
+├ ConsentRequired           consent_required         400   OpenID Connect Core §3.1.2.6
+├ UnsupportedResponseType   unsupported_response_type 400  RFC 6749 §4.1.2.1
+├ RequestNotSupported       request_not_supported    400   OpenID Connect Core §3.1.2.6
+├ RequestUriNotSupported    request_uri_not_supported 400  OpenID Connect Core §3.1.2.6
+├ RegistrationNotSupported  registration_not_supported 400 OpenID Connect Core §3.1.2.6
 ├ InvalidClientMetadata     invalid_client_metadata  400   RFC 7591 §3.2.2
+├ NotFound                  not_found                404   RFC 9110 §15.5.5
 ├ SlowDown                  slow_down                429   RFC 6585 §4 (status), RFC 8628 §3.5 (word)
 ├ TemporarilyUnavailable    temporarily_unavailable  503   RFC 6749 §4.1.2.1
 └ ServerError               server_error             500   RFC 6749 §4.1.2.1
+Under InvalidRequest, with a status of HTTP of their own: a body or headers too large, a form of somebody else …
 Beside the tree: `Conflict` and `StoreUnavailable`, which stores raise.
 """
 
@@ -42,12 +50,34 @@ class InvalidRequest(OAuthError):
     code, status = "invalid_request", 400
 
 
+class NotFound(OAuthError):
+    code, status = "not_found", 404
+
+
+class MethodNotAllowed(InvalidRequest):
+    status = 405
+
+
+class Misdirected(InvalidRequest):
+    status = 421
+
+
+class HeadersTooLarge(InvalidRequest):
+    status = 431
+
+
 class UnsupportedMediaType(InvalidRequest):
     status = 415
 
 
 class PayloadTooLarge(InvalidRequest):
     status = 413
+
+
+class Forged(InvalidRequest):
+    """A form that our page for this browser did not send (RFC 6749 §10.12)."""
+
+    status = 403
 
 
 class InvalidClient(OAuthError):
@@ -84,6 +114,30 @@ class InsufficientScope(OAuthError):
 
 class AccessDenied(OAuthError):
     code, status = "access_denied", 403
+
+
+class LoginRequired(OAuthError):
+    code, status = "login_required", 400
+
+
+class ConsentRequired(OAuthError):
+    code, status = "consent_required", 400
+
+
+class UnsupportedResponseType(OAuthError):
+    code, status = "unsupported_response_type", 400
+
+
+class RequestNotSupported(OAuthError):
+    code, status = "request_not_supported", 400
+
+
+class RequestUriNotSupported(OAuthError):
+    code, status = "request_uri_not_supported", 400
+
+
+class RegistrationNotSupported(OAuthError):
+    code, status = "registration_not_supported", 400
 
 
 class InvalidClientMetadata(OAuthError):

@@ -14,7 +14,8 @@ EventName = Literal[
     "family_created", "replay_tolerated", "superseded", "store_behind", "reuse_detected", "reuse_refused",
     "suspected", "revoked", "code_replayed", "client_added", "client_updated", "client_removed",
     "client_secret_rotated", "api_added", "api_updated", "api_removed", "user_added", "user_updated",
-    "user_removed", "cut_off_raised",
+    "user_removed", "cut_off_raised", "signed_in", "sign_in_failed", "sign_in_throttled", "signed_out",
+    "consent_given", "consent_withdrawn",
 ]  # fmt: skip
 
 

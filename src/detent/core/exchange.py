@@ -80,7 +80,7 @@ JsonObject = dict[str, Any]
 
 
 @lru_cache(4096)  # the same peers come again and again
-def network_of(address: str) -> str:
+def network_of(address: str, v4: int = 24, v6: int = 48) -> str:
     """The /24 of an IPv4 address or the /48 of an IPv6 one; empty for anything else (a unix socket)."""
     try:
         ip = ipaddress.ip_address(address)
@@ -88,5 +88,5 @@ def network_of(address: str) -> str:
         return ""
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
-    prefix = 24 if ip.version == 4 else 48
+    prefix = v4 if ip.version == 4 else v6
     return str(ipaddress.ip_network((ip, prefix), strict=False))

@@ -17,7 +17,10 @@ from detent.core.policy import RefreshPolicy
 
 Status = Literal["live", "compromised", "revoked"]
 Ahead = Literal["refuse", "advance"]
-Reason = Literal["revoked", "compromised", "idle", "absolute", "cut_off", "store_behind", "reuse", "reuse_not_rotating"]
+Reason = Literal[
+    "revoked", "compromised", "idle", "absolute", "cut_off", "session_over", "store_behind", "reuse",
+    "reuse_not_rotating",
+]  # fmt: skip
 Repeated = Literal[0, 1, 2]  # this generation's parent came again: no, yes, yes and once got an access token only
 
 TOLERATED_GENERATIONS = 3  # from the next one on, a repeat by overlap gets an access token only
@@ -74,12 +77,15 @@ class Presented(msgspec.Struct, frozen=True):
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What `decide` needs to know of the world: cut-offs in force, the store's epoch, the current handle key."""
+    """What `decide` needs to know of the world: cut-offs in force, the store's epoch, the current handle key, and
+    whether the session is over with which the family ends.
+    """
 
     epochs: Epochs = Epochs()
     store_epoch: int = 0
     handle_key: int = 0
     ahead: Ahead = "refuse"
+    session_over: bool = False
 
 
 class Refuse(msgspec.Struct, frozen=True):
@@ -123,7 +129,7 @@ Decision = Refuse | Keep | Rotate | Repeat | Supersede | Reuse
 
 def decide(family: Family, presented: Presented, policy: RefreshPolicy, around: Surroundings, now: Instant) -> Decision:
     """Say what presenting this handle means; change nothing. Never raises: refusals are values."""
-    over = why_over(family, around.epochs, now)
+    over = why_over(family, around.epochs, now, session_over=around.session_over)
     if over:  # row 1
         return Refuse(over)
     match _place(family, presented, around):
@@ -137,7 +143,7 @@ def decide(family: Family, presented: Presented, policy: RefreshPolicy, around: 
             return _reuse(family, presented, policy, now)
 
 
-def why_over(family: Family, epochs: Epochs, now: Instant) -> Reason | None:
+def why_over(family: Family, epochs: Epochs, now: Instant, *, session_over: bool = False) -> Reason | None:
     """Why nothing of this family is good any more, or None while it lives (row 1)."""
     if family.status != "live":
         return family.status
@@ -145,6 +151,8 @@ def why_over(family: Family, epochs: Epochs, now: Instant) -> Reason | None:
         return "cut_off"
     if now >= family.absolute_until:
         return "absolute"
+    if session_over:
+        return "session_over"
     return "idle" if family.generation and now >= family.idle_until else None
 
 

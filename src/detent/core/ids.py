@@ -7,7 +7,7 @@ An `Instant` is a whole number of Unix seconds and `Seconds` a length of time: O
 import base64
 import binascii
 import hashlib
-from typing import NewType
+from typing import NewType, Self
 
 import msgspec
 
@@ -24,21 +24,29 @@ def placement_of(subject: str) -> int:
     return int.from_bytes(hashlib.blake2b(subject.encode(), digest_size=2).digest(), "big")
 
 
-class FamilyKey(msgspec.Struct, frozen=True, order=True):
-    """Where a family lives: the placement of its subject and 128 random bits (RFC 6749 §10.10)."""
+class PlacedKey(msgspec.Struct, frozen=True, order=True):
+    """Where a row lives: the placement of its subject and 128 random bits (RFC 6749 §10.10)."""
 
     placement: int
     id: bytes
 
     @property
     def text(self) -> str:
-        """24 characters, base64url: what `authorization_id` in an access token and the command line show."""
+        """24 characters, base64url."""
         return base64.urlsafe_b64encode(self.placement.to_bytes(2, "big") + self.id).decode()
 
-    @staticmethod
-    def parse(text: str) -> "FamilyKey | None":
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
         try:
             raw = base64.b64decode(text, altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             return None
-        return FamilyKey(int.from_bytes(raw[:2], "big"), raw[2:]) if len(raw) == 18 else None
+        return cls(int.from_bytes(raw[:2], "big"), raw[2:]) if len(raw) == 18 else None
+
+
+class FamilyKey(PlacedKey, frozen=True):
+    """Its text is what `authorization_id` in an access token and the command line show."""
+
+
+class SessionKey(PlacedKey, frozen=True):
+    """Its text is the `sid` of ID tokens and logout."""

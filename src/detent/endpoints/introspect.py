@@ -65,7 +65,8 @@ class IntrospectionEndpoint:
         family = found.family
         present = await present_epochs(self._store, client, found.user_epoch)
         head = (handle.generation, handle.epoch) == (family.generation, family.epoch)
-        if not head or family.authorization.client_id != client.client_id or why_over(family, present, now):
+        over = why_over(family, present, now, session_over=found.session_over(now))
+        if not head or family.authorization.client_id != client.client_id or over:
             return INACTIVE
         return _refresh_claims(family)
 

@@ -57,7 +57,7 @@ def document(issuer: str, registry: Registry) -> dict[str, Any]:
             owner = _owner(registry, name)
             raise RegistryError(f"The metadata member {name} is claimed by both the server and {owner}.")
         members[name] = issuer + value.path.removeprefix("/") if isinstance(value, Route) else value
-    return {name: value for name, value in members.items() if value}
+    return {name: value for name, value in members.items() if value or value is False}
 
 
 def _owner(registry: Registry, member: str) -> str:

@@ -10,10 +10,11 @@ from typing import Final
 
 import msgspec
 
-from detent.core.authorization import PendingAuthorization, code_challenge_s256, is_code_verifier
+from detent.core.authorization import Authorization, PendingAuthorization, code_challenge_s256, is_code_verifier
 from detent.core.errors import Conflict, InvalidGrant, InvalidRequest
 from detent.core.exchange import Form, TokenResponse
-from detent.core.ids import FamilyKey, Instant, Seconds
+from detent.core.ids import FamilyKey, Instant, Seconds, SessionKey
+from detent.core.session import SessionLife
 from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
 from detent.ports import Directory
@@ -52,13 +53,31 @@ class AuthorizationCode:
             await self._kill(screened.key, request)  # if it was redeemed in time, this is a replay all the same
             raise _refused("expired")
         user = await self._directory.user(screened.authorization.subject)
-        if user is None or not user.enabled or user.epoch > screened.authorization.epochs.user:
-            raise _refused("the person was disabled, removed or cut off since")
+        if user is None or not user.enabled:
+            raise _refused("the person was disabled or removed since")
+        around = await self._issuing.surroundings(request.client, user.epoch)
+        if screened.authorization.epochs.behind(around.epochs):
+            raise _refused("the person, the client or everything was cut off since")
+        life = await self._still_meant(screened.authorization, request)
         try:
-            return await self._issuing.begin(request, screened, user)
+            until = life.absolute_until if life and screened.authorization.ends_with_session else None
+            return await self._issuing.begin(request, screened, user, until=until)
         except Conflict:
             await self._kill(screened.key, request)
             raise _refused("presented a second time") from None
+
+    async def _still_meant(self, authorization: Authorization, request: TokenRequest) -> SessionLife | None:
+        """The session that the code came of, if it came of one: neither left nor its consent withdrawn since."""
+        key = SessionKey.parse(authorization.session_id) if authorization.session_id else None
+        if key is None:
+            return None
+        store = self._issuing.store
+        found = await store.session(key)
+        if found is None or found.session.life.over(request.now):
+            raise _refused("the person signed out since")
+        if not request.client.first_party and not await store.consent(authorization.subject, authorization.client_id):
+            raise _refused("the consent was withdrawn since")
+        return found.session.life
 
     async def _kill(self, key: FamilyKey, request: TokenRequest) -> None:
         """RFC 6749 §4.1.2: revoke everything that the code's first redemption issued."""

@@ -9,7 +9,7 @@ import msgspec
 
 from detent.core.api import Api, Target, target, within
 from detent.core.authorization import Authorization, Epochs, PendingAuthorization
-from detent.core.changes import Changes, EndSuspects, InsertFamily, Part
+from detent.core.changes import Changes, EndFamilies, InsertFamily, Part
 from detent.core.claims import wants_id_token
 from detent.core.client import Client
 from detent.core.errors import InvalidTarget
@@ -56,13 +56,18 @@ class Issuing:
         existing = {identifier: api for identifier, api in known.items() if api is not None}
         return target(within(asked or tuple(existing), authorization.audience, existing), scope)
 
-    async def surroundings(self, client: Client, user_epoch: int) -> Surroundings:
+    async def surroundings(self, client: Client, user_epoch: int, *, session_over: bool = False) -> Surroundings:
         store = await self.store.installation()
         epochs = Epochs(user_epoch, client.epoch, store.server_epoch)
-        return Surroundings(epochs, store.restore_epoch, self.handles.current_key, self._ahead)
+        return Surroundings(epochs, store.restore_epoch, self.handles.current_key, self._ahead, session_over)
 
-    async def begin(self, request: TokenRequest, pending: PendingAuthorization, user: User) -> TokenResponse:
-        """A new family and its first tokens, in one commit. Raises Conflict if the key was begun before."""
+    async def begin(
+        self, request: TokenRequest, pending: PendingAuthorization, user: User, *, until: Instant | None = None
+    ) -> TokenResponse:
+        """A new family and its first tokens, in one commit; `until` is the end of the session that it ends with.
+
+        Raises Conflict if the key was begun before.
+        """
         client = request.client
         around = await self.surroundings(client, user.epoch)
         authorization = msgspec.structs.replace(
@@ -70,7 +75,8 @@ class Issuing:
         )
         wanted = await self.target(request.form.resources, authorization, authorization.scope)
         policy = client.policy
-        family = born(pending.key, authorization, Instant(request.now + policy.absolute), request.origin)
+        absolute_until = Instant(request.now + policy.absolute)
+        family = born(pending.key, authorization, min(absolute_until, until or absolute_until), request.origin)
         if REFRESH_TOKEN in client.grant_types:
             family = with_first_handle(family, policy, around, self._entropy.token_bytes(32))
         answer = self.answer(
@@ -78,7 +84,8 @@ class Issuing:
         )
         parts: tuple[Part, ...] = (InsertFamily(family),)
         if policy.on_reuse == "suspect":
-            parts += (EndSuspects(pending.key.placement, user.subject, client.client_id),)
+            whose = (pending.key.placement, user.subject)
+            parts += (EndFamilies(*whose, "suspected", which="suspected", client_id=client.client_id),)
         await self.store.apply(Changes(parts, family.history))
         return answer
 

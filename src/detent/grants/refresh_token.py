@@ -11,7 +11,7 @@ from typing import Any, Final, assert_never
 
 import msgspec
 
-from detent.core.changes import Changes, ReplaceFamily
+from detent.core.changes import Changes, Part, ReplaceFamily, SlideSession
 from detent.core.claims import wants_id_token
 from detent.core.errors import (
     Conflict,
@@ -34,9 +34,10 @@ from detent.core.family import (
     Supersede,
     decide,
 )
-from detent.core.ids import Instant
+from detent.core.ids import Instant, SessionKey
 from detent.core.people import CLAIMS_OF_SCOPE, claims_for
 from detent.core.scope import narrow, parse_scope
+from detent.core.session import SessionPolicy
 from detent.grants.issuing import Issuing
 from detent.grants.repeats import RepeatLimit
 from detent.ports import Directory, EventSink, FoundFamily
@@ -57,7 +58,9 @@ class RefreshToken:
         directory: Directory,
         sink: EventSink,
         strategies: Mapping[str, RefreshStrategy],
+        session_policy: SessionPolicy,
     ) -> None:
+        self._session_policy = session_policy
         self._issuing = issuing
         self._directory = directory
         self._sink = sink
@@ -81,11 +84,12 @@ class RefreshToken:
             return await screened.redeem(request.form.values["refresh_token"], request)
         for _ in range(_ATTEMPTS):
             found = await self._proved(screened, request)
-            around = await self._issuing.surroundings(request.client, found.user_epoch)
+            over = found.session_over(request.now)
+            around = await self._issuing.surroundings(request.client, found.user_epoch, session_over=over)
             presented = Presented(screened.generation, screened.epoch, _retry_key_digest(request.form), request.origin)
             decision = decide(found.family, presented, request.client.policy, around, request.now)
             try:
-                return await self._carry_out(decision, found.family, request)
+                return await self._carry_out(decision, found, request)
             except Conflict:
                 continue  # somebody else moved the family: read it again and decide again
         raise TemporarilyUnavailable("This refresh token is being used at the same moment; try again.", retry_after=1)
@@ -104,22 +108,22 @@ class RefreshToken:
             raise InvalidGrant(REFUSED, detail="bound to another key")
         return found
 
-    async def _carry_out(self, decision: Decision, family: Family, request: TokenRequest) -> TokenResponse:
+    async def _carry_out(self, decision: Decision, found: FoundFamily, request: TokenRequest) -> TokenResponse:
         """Mint what the decision allows, write what it changes. Raises Conflict if the family has moved."""
         match decision:
             case Refuse(reason=reason):
                 raise InvalidGrant(REFUSED, detail=reason)
             case Reuse(reason=reason, after=after):
-                await self._write(family, after, request)
+                await self._write(found.family, after, request)
                 raise InvalidGrant(REFUSED, detail=reason)
             case Keep(head=head, after=after):
-                return await self._answered(head, after, family, request)
+                return await self._answered(head, after, found, request)
             case Repeat(head=head, after=after, bare=bare):
                 if after is None:  # the few that write limit themselves, and may have to decide again
-                    self._limit_repeats(family, request.now)
-                return await self._answered(head, after, family, request, with_refresh_token=not bare)
+                    self._limit_repeats(found.family, request.now)
+                return await self._answered(head, after, found, request, with_refresh_token=not bare)
             case Rotate(after=after) | Supersede(after=after):
-                return await self._answered(after, after, family, request)
+                return await self._answered(after, after, found, request)
             case _:
                 assert_never(decision)
 
@@ -127,7 +131,7 @@ class RefreshToken:
         self,
         head: Family,
         after: Family | None,
-        before: Family,
+        before: FoundFamily,
         request: TokenRequest,
         *,
         with_refresh_token: bool = True,
@@ -146,8 +150,15 @@ class RefreshToken:
             person=await self._person(head),
             with_refresh_token=with_refresh_token,
         )
-        await self._write(before, after, request)
+        await self._write(before.family, after, request, self._used(before, request.now))
         return answer
+
+    def _used(self, found: FoundFamily, now: Instant) -> tuple[Part, ...]:
+        """A refresh is a use of the session that the family ends with: nobody is signed out in the middle of work."""
+        authorization = found.family.authorization
+        key = SessionKey.parse(authorization.session_id or "") if authorization.ends_with_session else None
+        life = found.session.slid(self._session_policy, now) if found.session else None
+        return (SlideSession(key, life),) if key and life else ()
 
     async def _person(self, family: Family) -> dict[str, Any]:
         """What the new ID token says of the person: read only where a granted scope asks for it."""
@@ -157,11 +168,14 @@ class RefreshToken:
         user = await self._directory.user(family.authorization.subject)
         return claims_for(user, scope) if user else {}
 
-    async def _write(self, before: Family, after: Family | None, request: TokenRequest) -> None:
-        if after is None:
+    async def _write(
+        self, before: Family, after: Family | None, request: TokenRequest, used: tuple[Part, ...] = ()
+    ) -> None:
+        family: tuple[Part, ...] = (ReplaceFamily(after),) if after else ()
+        if not family and not used:
             return
-        events = _news(before, after, request.support_id)
-        await self._issuing.store.apply(Changes((ReplaceFamily(after),), events))
+        events = _news(before, after, request.support_id) if after else ()
+        await self._issuing.store.apply(Changes((*family, *used), events))
         for event in events:
             self._sink.emit(event)
 

@@ -15,31 +15,39 @@ from detent.core.api import Api
 from detent.core.changes import (
     Changes,
     ConsumeRecord,
-    EndSuspects,
+    EndFamilies,
+    EndSessions,
     InsertApi,
     InsertClient,
     InsertFamily,
     InsertRecord,
+    InsertSession,
     InsertUser,
     Part,
     RaiseServerEpoch,
     Record,
     RemoveApi,
     RemoveClient,
+    RemoveConsent,
     RemoveUser,
     ReplaceApi,
     ReplaceClient,
     ReplaceFamily,
     ReplaceRecord,
+    ReplaceSession,
     ReplaceUser,
+    SaveConsent,
+    SlideSession,
 )
 from detent.core.client import Client
+from detent.core.consent import Consent
 from detent.core.errors import Conflict
 from detent.core.events import Event
 from detent.core.family import Family
-from detent.core.ids import ClientId, FamilyKey, Instant, Subject
+from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject
 from detent.core.people import User, canonical_username
-from detent.ports import FoundFamily, Installation
+from detent.core.session import Session
+from detent.ports import FoundFamily, FoundSession, Installation
 
 _SWEEP_PORTION: Final = 200
 
@@ -49,7 +57,7 @@ class _Versioned(Protocol):
     def version(self) -> int: ...
 
 
-Key = TypeVar("Key", str, FamilyKey, tuple[str, str])
+Key = TypeVar("Key", str, FamilyKey, SessionKey, tuple[str, str])
 Row = TypeVar("Row")
 VersionedRow = TypeVar("VersionedRow", bound=_Versioned)
 
@@ -63,6 +71,8 @@ class MemoryStore:
         self._subjects: dict[str, str] = {}  # by canonical username
         self._cutoffs: dict[str, int] = {}  # by subject; outlives the user
         self._families: dict[FamilyKey, Family] = {}
+        self._sessions: dict[SessionKey, Session] = {}
+        self._consents: dict[tuple[str, str], Consent] = {}
         self._records: dict[tuple[str, str], Record] = {}
         self._events: list[Event] = []
         self._before: list[tuple[dict[Any, Any], Any, Any]] = []  # rows that the apply under way has changed
@@ -87,7 +97,21 @@ class MemoryStore:
     async def family(self, key: FamilyKey) -> FoundFamily | None:
         await asyncio.sleep(0)
         family = self._families.get(key)
-        return FoundFamily(family, self._cutoffs.get(family.authorization.subject, 0)) if family else None
+        if family is None:
+            return None
+        sid = SessionKey.parse(family.authorization.session_id or "")
+        session = self._sessions.get(sid) if sid else None
+        user_epoch = self._cutoffs.get(family.authorization.subject, 0)
+        return FoundFamily(family, user_epoch, session.life if session else None)
+
+    async def session(self, key: SessionKey) -> FoundSession | None:
+        await asyncio.sleep(0)
+        session = self._sessions.get(key)
+        return FoundSession(session, self._cutoffs.get(session.subject, 0)) if session else None
+
+    async def consent(self, subject: Subject, client_id: ClientId) -> Consent | None:
+        await asyncio.sleep(0)
+        return self._consents.get((subject, client_id))
 
     async def record(self, kind: str, key: str) -> Record | None:
         await asyncio.sleep(0)
@@ -109,12 +133,16 @@ class MemoryStore:
         await asyncio.sleep(0)
         expired = (name for name, record in self._records.items() if record.expires_at <= now)
         ended = (key for key, family in self._families.items() if family.absolute_until <= now - retention)
+        over = (sid for sid, session in self._sessions.items() if session.life.absolute_until <= now - retention)
         records, families = list(islice(expired, _SWEEP_PORTION)), list(islice(ended, _SWEEP_PORTION))
+        sessions = list(islice(over, _SWEEP_PORTION))
         for name in records:
             del self._records[name]
         for key in families:
             del self._families[key]
-        return len(records) + len(families)
+        for sid in sessions:
+            del self._sessions[sid]
+        return len(records) + len(families) + len(sessions)
 
     # Directory
 
@@ -153,6 +181,15 @@ class MemoryStore:
         }  # fmt: skip
         return _listed(asked, last, limit)
 
+    async def sessions(self, subject: Subject) -> Sequence[Session]:
+        await asyncio.sleep(0)
+        found = [session for session in self._sessions.values() if session.subject == subject]
+        return sorted(found, key=lambda session: (-session.life.last_used_at, session.sid))[:200]
+
+    async def consents(self, subject: Subject) -> Sequence[Consent]:
+        await asyncio.sleep(0)
+        return [self._consents[key] for key in sorted(self._consents) if key[0] == subject]
+
     async def events(
         self, *, about: str | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, Event]]:
@@ -168,8 +205,8 @@ class MemoryStore:
                 self._insert(self._families, new.key, new)
             case ReplaceFamily(new):
                 self._replace_family(new)
-            case EndSuspects():
-                self._end_suspects(part)
+            case EndFamilies():
+                self._end_families(part)
             case InsertRecord(new):
                 self._insert(self._records, (new.kind, new.key), new)
             case ReplaceRecord(new):
@@ -181,8 +218,34 @@ class MemoryStore:
                 present = self._installations[""]
                 raised = msgspec.structs.replace(present, server_epoch=present.server_epoch + 1)
                 self._put(self._installations, "", raised)
+            case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
+                self._sign_in(part)
             case _:
                 self._register(part)
+
+    def _sign_in(
+        self, part: InsertSession | ReplaceSession | SlideSession | EndSessions | SaveConsent | RemoveConsent
+    ) -> None:
+        match part:
+            case InsertSession(new):
+                self._insert(self._sessions, new.key, new)
+            case ReplaceSession(new):
+                self._replace(self._sessions, new.key, new)
+            case SlideSession(key, life):
+                old = self._sessions.get(key)
+                if old and not old.life.ended_by and old.life.idle_until <= life.idle_until:
+                    slid = msgspec.structs.replace(old.life, last_used_at=life.last_used_at, idle_until=life.idle_until)
+                    self._put(self._sessions, key, msgspec.structs.replace(old, life=slid))
+            case EndSessions():
+                self._end_sessions(part)
+            case SaveConsent(new) if new.version == 1:
+                self._insert(self._consents, (new.subject, new.client_id), new)
+            case SaveConsent(new):
+                self._replace(self._consents, (new.subject, new.client_id), new)
+            case RemoveConsent(subject, client_id):
+                self._put(self._consents, (subject, client_id), None)
+            case _:
+                assert_never(part)
 
     def _register(
         self,
@@ -218,15 +281,35 @@ class MemoryStore:
         fixed = {"authorization": old.authorization, "absolute_until": old.absolute_until, "seed": old.seed}
         self._put(self._families, new.key, msgspec.structs.replace(new, **fixed))
 
-    def _end_suspects(self, part: EndSuspects) -> None:
-        whose = (part.subject, part.client_id)
+    def _end_families(self, part: EndFamilies) -> None:
         for key, family in list(self._families.items()):
             granted = family.authorization
-            if family.suspected and family.status == "live" and whose == (granted.subject, granted.client_id):
+            meant = (
+                family.status == "live"
+                and granted.subject == part.subject
+                and part.client_id in (None, granted.client_id)
+                and part.session_id in (None, granted.session_id)
+                and (part.but_session_id is None or part.but_session_id != granted.session_id)
+                and (part.which != "suspected" or family.suspected)
+                and (part.which != "bound" or granted.ends_with_session)
+            )
+            if meant:
                 ended = msgspec.structs.replace(
                     family, status="revoked", ended_by=part.reason, version=family.version + 1
                 )
                 self._put(self._families, key, ended)
+
+    def _end_sessions(self, part: EndSessions) -> None:
+        for key, session in list(self._sessions.items()):
+            meant = (
+                session.subject == part.subject
+                and not session.life.ended_by
+                and part.only in (None, session.sid)
+                and (part.but is None or part.but != session.sid)
+            )
+            if meant:
+                life = msgspec.structs.replace(session.life, ended_by=part.reason)
+                self._put(self._sessions, key, msgspec.structs.replace(session, life=life, version=session.version + 1))
 
     def _insert_user(self, new: User) -> None:
         if new.subject in self._cutoffs:

@@ -13,12 +13,14 @@ from detent.core.api import Api
 from detent.core.authorization import Authorization
 from detent.core.changes import Record
 from detent.core.client import Client
+from detent.core.consent import Consent
 from detent.core.errors import StoreUnavailable
 from detent.core.events import Event
 from detent.core.family import Family, Origin
 from detent.core.ids import FamilyKey
 from detent.core.people import User
-from detent.ports import FoundFamily, Installation
+from detent.core.session import Session, SessionLife
+from detent.ports import FoundFamily, FoundSession, Installation
 
 Value = str | bytes | int | None
 Row = tuple[Any, ...]
@@ -66,6 +68,7 @@ def cold_values(family: Family) -> tuple[Value, ...]:
         granted.subject,
         granted.client_id,
         granted.session_id,
+        granted.ends_with_session,
         family.absolute_until,
         family.seed,
         json_of(granted),
@@ -89,7 +92,23 @@ def listed_family(row: Row) -> Family:
 
 
 def found_family(key: FamilyKey, row: Row) -> FoundFamily:
-    return FoundFamily(family(key, row[:-1]), row[-1])
+    *whole, user_epoch, last_used_at, idle_until, absolute_until, ended_by = row
+    life = None if ended_by is None else SessionLife(last_used_at, idle_until, absolute_until, ended_by)
+    return FoundFamily(family(key, tuple(whole)), user_epoch, life)
+
+
+def life_values(life: SessionLife) -> tuple[Value, ...]:
+    return life.last_used_at, life.idle_until, life.absolute_until, life.ended_by
+
+
+def session(row: Row) -> Session:
+    """The columns have the last word: a use changes them and not the body."""
+    body, version, *life = row
+    return msgspec.structs.replace(_session_body((body,)), version=version, life=SessionLife(*life))
+
+
+def found_session(row: Row) -> FoundSession:
+    return FoundSession(session(row[:-1]), row[-1])
 
 
 def record(kind: str, key: str, row: Row) -> Record:
@@ -113,6 +132,8 @@ def _reader(kind: type[T]) -> Callable[[Row], T]:
     return read
 
 
+_session_body: Final = _reader(Session)
+consent: Final = _reader(Consent)
 client: Final = _reader(Client)
 api: Final = _reader(Api)
 user: Final = _reader(User)

@@ -7,11 +7,13 @@ indexed that a refresh changes; what must not exist yet is inserted `ON CONFLICT
 
 from typing import Final
 
+from detent.core.changes import Which
+
 _HOT: Final = (
     "version", "status", "ended_by", "suspected", "generation", "epoch", "parent", "parent_epoch", "handle_key",
     "rotated_at", "idle_until", "retry_key", "tolerated", "repeated", "agent", "network", "last_used_at", "history",
 )  # fmt: skip
-_WHOLE: Final = f"body, absolute_until, {', '.join(_HOT)}, seed"
+_WHOLE: Final = ("body", "absolute_until", *_HOT, "seed")
 
 
 def _insert(table: str, *columns: str) -> str:
@@ -19,30 +21,88 @@ def _insert(table: str, *columns: str) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT DO NOTHING"
 
 
+_LIFE: Final = ("last_used_at", "idle_until", "absolute_until", "ended_by")
+
+
+def _user_epoch(of: str) -> str:
+    return (
+        f"coalesce((SELECT c.epoch FROM cutoff c WHERE c.placement = {of}.placement AND c.subject = {of}.subject), 0)"
+    )
+
+
 FAMILY: Final = (
-    f"SELECT {_WHOLE}, coalesce((SELECT c.epoch FROM cutoff c WHERE c.placement = f.placement "
-    "AND c.subject = f.subject), 0) FROM family f WHERE placement = ? AND id = ?"
+    f"SELECT {', '.join(f'f.{name}' for name in _WHOLE)}, {_user_epoch('f')}, "
+    f"{', '.join(f's.{name}' for name in _LIFE)} FROM family f "
+    "LEFT JOIN session s ON s.placement = f.placement AND s.sid = f.session_id WHERE f.placement = ? AND f.id = ?"
 )
 INSERT_FAMILY: Final = _insert(
-    "family", "placement", "id", "subject", "client_id", "session_id", "absolute_until", "seed", "body", *_HOT
-)
+    "family", "placement", "id", "subject", "client_id", "session_id", "ends_with_session", "absolute_until", "seed",
+    "body", *_HOT,
+)  # fmt: skip
 REPLACE_FAMILY: Final = (
     f"UPDATE family SET {', '.join(f'{name} = ?' for name in _HOT)} WHERE placement = ? AND id = ? AND version = ?"
 )
-END_SUSPECTS: Final = (
-    "UPDATE family SET status = 'revoked', ended_by = ?, version = version + 1 "
-    "WHERE placement = ? AND subject = ? AND client_id = ? AND status = 'live' AND suspected = 1"
-)
+
+
+def end_families(which: Which, *, of_client: bool, of_session: bool, but_session: bool) -> str:
+    """Parameters: ended_by, placement, subject; then client_id, session_id and the session that stays, as asked."""
+    conditions = (
+        ("suspected = 1", which == "suspected"),
+        ("ends_with_session = 1", which == "bound"),
+        ("client_id = ?", of_client),
+        ("session_id = ?", of_session),
+        ("session_id IS DISTINCT FROM ?", but_session),
+    )
+    asked = "".join(f" AND {condition}" for condition, wanted in conditions if wanted)
+    return (
+        "UPDATE family SET status = 'revoked', ended_by = ?, version = version + 1 "
+        f"WHERE placement = ? AND subject = ? AND status = 'live'{asked}"
+    )
 
 
 def families(*, of_subject: bool, of_client: bool) -> str:
     """Parameters: placement and subject, client_id, as asked; then placement and id of the last one, and a limit."""
     asked = ("placement = ? AND subject = ? AND " if of_subject else "") + ("client_id = ? AND " if of_client else "")
     return (
-        f"SELECT placement, id, {_WHOLE} FROM family "
+        f"SELECT placement, id, {', '.join(_WHOLE)} FROM family "
         f"WHERE {asked}(placement, id) > (?, ?) ORDER BY placement, id LIMIT ?"
     )
 
+
+SESSION: Final = (
+    f"SELECT body, version, {', '.join(_LIFE)}, {_user_epoch('s')} FROM session s WHERE placement = ? AND sid = ?"
+)
+SESSIONS: Final = (
+    f"SELECT body, version, {', '.join(_LIFE)} FROM session WHERE placement = ? AND subject = ? "
+    "ORDER BY last_used_at DESC, sid LIMIT 200"
+)
+INSERT_SESSION: Final = _insert("session", "placement", "sid", "subject", "body", "version", *_LIFE)
+REPLACE_SESSION: Final = (
+    f"UPDATE session SET body = ?, version = ?, {', '.join(f'{name} = ?' for name in _LIFE)} "
+    "WHERE placement = ? AND sid = ? AND version = ?"
+)
+SLIDE_SESSION: Final = (
+    "UPDATE session SET last_used_at = ?, idle_until = ? "
+    "WHERE placement = ? AND sid = ? AND ended_by = '' AND idle_until <= ?"
+)
+
+
+def end_sessions(*, only: bool, but: bool) -> str:
+    """Parameters: ended_by, placement, subject; then the sid that alone ends, and the one that stays, as asked."""
+    asked = (" AND sid = ?" if only else "") + (" AND sid <> ?" if but else "")
+    return (
+        "UPDATE session SET ended_by = ?, version = version + 1 "
+        f"WHERE placement = ? AND subject = ? AND ended_by = ''{asked}"
+    )
+
+
+CONSENT: Final = "SELECT body FROM consent WHERE placement = ? AND subject = ? AND client_id = ?"
+CONSENTS: Final = "SELECT body FROM consent WHERE placement = ? AND subject = ? ORDER BY client_id"
+INSERT_CONSENT: Final = _insert("consent", "placement", "subject", "client_id", "version", "body")
+REPLACE_CONSENT: Final = (
+    "UPDATE consent SET version = ?, body = ? WHERE placement = ? AND subject = ? AND client_id = ? AND version = ?"
+)
+REMOVE_CONSENT: Final = "DELETE FROM consent WHERE placement = ? AND subject = ? AND client_id = ?"
 
 RECORD: Final = "SELECT value, expires_at, version FROM record WHERE kind = ? AND key = ?"
 INSERT_RECORD: Final = _insert("record", "kind", "key", "version", "expires_at", "value")
@@ -96,4 +156,8 @@ SWEEP_RECORDS: Final = (
 )
 SWEEP_FAMILIES: Final = (
     "DELETE FROM family WHERE (placement, id) IN (SELECT placement, id FROM family WHERE absolute_until <= ? LIMIT ?)"
+)
+SWEEP_SESSIONS: Final = (
+    "DELETE FROM session WHERE (placement, sid) IN "
+    "(SELECT placement, sid FROM session WHERE absolute_until <= ? LIMIT ?)"
 )

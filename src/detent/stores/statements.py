@@ -10,28 +10,34 @@ import msgspec
 from detent.core.changes import (
     Changes,
     ConsumeRecord,
-    EndSuspects,
+    EndFamilies,
+    EndSessions,
     InsertApi,
     InsertClient,
     InsertFamily,
     InsertRecord,
+    InsertSession,
     InsertUser,
     Part,
     RaiseServerEpoch,
     RemoveApi,
     RemoveClient,
+    RemoveConsent,
     RemoveUser,
     ReplaceApi,
     ReplaceClient,
     ReplaceFamily,
     ReplaceRecord,
+    ReplaceSession,
     ReplaceUser,
+    SaveConsent,
+    SlideSession,
 )
 from detent.core.events import Event
 from detent.core.ids import Instant, placement_of
 from detent.core.people import User, canonical_username
 from detent.stores import sql
-from detent.stores.rows import Value, cold_values, hot_values, json_of
+from detent.stores.rows import Value, cold_values, hot_values, json_of, life_values
 
 SWEEP_PORTION = 200  # rows of each table; small enough not to hold up the refreshes of the same commit
 
@@ -54,6 +60,7 @@ def sweep_steps(now: Instant, retention: int) -> list[Step]:
     return [
         Step(sql.SWEEP_RECORDS, (now, SWEEP_PORTION), must_change=False),
         Step(sql.SWEEP_FAMILIES, (now - retention, SWEEP_PORTION), must_change=False),
+        Step(sql.SWEEP_SESSIONS, (now - retention, SWEEP_PORTION), must_change=False),
     ]
 
 
@@ -64,8 +71,8 @@ def _steps(part: Part) -> tuple[Step, ...]:
             return (Step(sql.REPLACE_FAMILY, (*hot_values(new), key.placement, key.id, new.version - 1)),)
         case InsertFamily(new):
             return (Step(sql.INSERT_FAMILY, (*cold_values(new), *hot_values(new))),)
-        case EndSuspects(placement, subject, client_id, reason):
-            return (Step(sql.END_SUSPECTS, (reason, placement, subject, client_id), must_change=False),)
+        case EndFamilies():
+            return (_end_families(part),)
         case InsertRecord(new):
             return (Step(sql.INSERT_RECORD, (new.kind, new.key, new.version, new.expires_at, new.value)),)
         case ReplaceRecord(new):
@@ -75,8 +82,49 @@ def _steps(part: Part) -> tuple[Step, ...]:
             return (Step(sql.CONSUME_RECORD, (kind, name, version, now)),)
         case RaiseServerEpoch():
             return (Step(sql.RAISE_SERVER_EPOCH, ()),)
+        case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
+            return (_session_step(part),)
         case _:
             return _registration_steps(part)
+
+
+def _end_families(part: EndFamilies) -> Step:
+    text = sql.end_families(
+        part.which,
+        of_client=part.client_id is not None,
+        of_session=part.session_id is not None,
+        but_session=part.but_session_id is not None,
+    )
+    asked = [each for each in (part.client_id, part.session_id, part.but_session_id) if each is not None]
+    return Step(text, (part.reason, part.placement, part.subject, *asked), must_change=False)
+
+
+def _session_step(
+    part: InsertSession | ReplaceSession | SlideSession | EndSessions | SaveConsent | RemoveConsent,
+) -> Step:
+    match part:
+        case InsertSession(new):
+            key = (new.key.placement, new.sid, new.subject)
+            return Step(sql.INSERT_SESSION, (*key, json_of(new), new.version, *life_values(new.life)))
+        case ReplaceSession(new):
+            values = (json_of(new), new.version, *life_values(new.life))
+            return Step(sql.REPLACE_SESSION, (*values, new.key.placement, new.sid, new.version - 1))
+        case SlideSession(key, life):
+            values = (life.last_used_at, life.idle_until, key.placement, key.text, life.idle_until)
+            return Step(sql.SLIDE_SESSION, values, must_change=False)
+        case EndSessions(placement, subject, reason, only, but):
+            text = sql.end_sessions(only=only is not None, but=but is not None)
+            asked = [each for each in (only, but) if each is not None]
+            return Step(text, (reason, placement, subject, *asked), must_change=False)
+        case SaveConsent(new):
+            whose = (placement_of(new.subject), new.subject, new.client_id)
+            if new.version == 1:
+                return Step(sql.INSERT_CONSENT, (*whose, new.version, json_of(new)))
+            return Step(sql.REPLACE_CONSENT, (new.version, json_of(new), *whose, new.version - 1))
+        case RemoveConsent(subject, client_id):
+            return Step(sql.REMOVE_CONSENT, (placement_of(subject), subject, client_id), must_change=False)
+        case _:
+            assert_never(part)
 
 
 def _registration_steps(

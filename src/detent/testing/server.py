@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -19,11 +20,15 @@ START_SECONDS = 10
 
 
 class Loopback:
-    """A listening socket on a free port of 127.0.0.1, taken before the application is built."""
+    """A listening socket on a free port of 127.0.0.1, taken before the application is built.
 
-    def __init__(self) -> None:
+    `host` is what its URL calls this machine. With a `certificate`, a PEM file of key and chain, it speaks TLS.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", certificate: Path | None = None) -> None:
         self.socket = listening("127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{port_of(self.socket)}/"
+        self.certificate = certificate
+        self.url = f"{'https' if certificate else 'http'}://{host}:{port_of(self.socket)}/"
 
 
 class ServerThread:
@@ -67,6 +72,7 @@ class ServerThread:
     def serve(self, application: Application, loopback: Loopback) -> None:
         """Serve until the thread ends; returns once connections are accepted."""
         server = Server(application)
+        server.config.ssl_certfile = loopback.certificate
         self._servers.append(server)
         done = self.submit(server.serve([loopback.socket]))
         self.submit(server.accepting.wait()).result(START_SECONDS)

@@ -49,7 +49,7 @@ class AccessTokens:
             return None
         if "authorization_id" not in claims:
             return LiveAccessToken(claims, client, None)
-        family = await self._live_family(claims["authorization_id"], client)
+        family = await self._live_family(claims["authorization_id"], client, now)
         return LiveAccessToken(claims, client, family) if family else None
 
     async def revoke(self, claims: Mapping[str, Any]) -> None:
@@ -60,10 +60,10 @@ class AccessTokens:
         except Conflict:
             return
 
-    async def _live_family(self, authorization_id: str, client: Client) -> Family | None:
+    async def _live_family(self, authorization_id: str, client: Client, now: Instant) -> Family | None:
         key = FamilyKey.parse(authorization_id)
         found = await self._store.family(key) if key else None
-        if found is None or found.family.status != "live":
+        if found is None or found.family.status != "live" or found.session_over(now):
             return None
         present = await present_epochs(self._store, client, found.user_epoch)
         return None if found.family.authorization.epochs.behind(present) else found.family

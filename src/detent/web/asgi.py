@@ -13,7 +13,11 @@ import msgspec
 
 from detent.core.errors import (
     Conflict,
+    HeadersTooLarge,
     InvalidRequest,
+    MethodNotAllowed,
+    Misdirected,
+    NotFound,
     OAuthError,
     PayloadTooLarge,
     ServerError,
@@ -24,11 +28,12 @@ from detent.core.exchange import Request, Response
 from detent.ports import Entropy
 from detent.registry import Route
 from detent.web.cors import preflight, readable_by_everybody
-from detent.web.respond import error_response, json_private
+from detent.web.respond import error_response
 
 log = logging.getLogger("detent.web")
 
 Scope = MutableMapping[str, Any]
+ErrorPage = Callable[[Request, OAuthError], Response]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -42,7 +47,10 @@ class ClientGone(Exception):
 
 
 class Edge:
-    """`hosts` are the `Host` values that are ours; paths in `any_host` are answered under any (health probes)."""
+    """`hosts` are the `Host` values that are ours; paths in `any_host` are answered under any (health probes).
+
+    `error_page` tells people what went wrong; without it they read JSON, as clients do.
+    """
 
     def __init__(
         self,
@@ -50,7 +58,9 @@ class Edge:
         hosts: frozenset[str],
         entropy: Entropy,
         any_host: frozenset[str] = frozenset(),
+        error_page: ErrorPage = error_response,
     ) -> None:
+        self._error_page = error_page
         self._routes = routes
         self._hosts = hosts
         self._any_host = any_host
@@ -89,6 +99,7 @@ class Edge:
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive) -> Response:
         """Every way of ending, in one place."""
+        tell = self._teller(request)
         try:
             route = self._route(request, scope)
             if isinstance(route, Response):
@@ -97,31 +108,38 @@ class Edge:
             response = await route.handler(msgspec.structs.replace(request, body=body))
             return readable_by_everybody(response) if route.cors == "everybody" else response
         except OAuthError as error:
-            return refused(request, error)
+            return refused(request, error, tell)
         except (StoreUnavailable, Conflict) as error:
             unavailable = TemporarilyUnavailable("The server cannot do this just now; try again.", retry_after=1)
             unavailable.detail = str(error)
-            return refused(request, unavailable)
+            return refused(request, unavailable, tell)
         except ClientGone:
             raise
         except Exception:
             log.exception("fault %s %s support_id=%s", request.method, request.path, request.support_id)
-            return error_response(request, ServerError("This is a fault of the server. Tell its operator the id."))
+            return tell(request, ServerError("This is a fault of the server. Tell its operator the id."))
+
+    def _teller(self, request: Request) -> ErrorPage:
+        """Who reads an error here: a person at a page, or wherever nothing is; else a client."""
+        route = self._routes.get(request.path)
+        for_people = route.page if route else "text/html" in request.headers.get("accept", "")
+        return self._error_page if for_people else error_response
 
     def _route(self, request: Request, scope: Scope) -> Route | Response:
         if _too_large(scope):
-            return _plain(request, 431, "The headers are too large or too many.")
+            return _turned_away(request, HeadersTooLarge("The headers are too large or too many."))
         if request.headers.get("host", "").lower() not in self._hosts and request.path not in self._any_host:
-            return _plain(request, 421, "This server does not answer under that host name; use the issuer's.")
+            away = "This server does not answer under that host name; use the issuer's."
+            return _turned_away(request, Misdirected(away))
         route = self._routes.get(request.path)
         if route is None:
-            return _plain(request, 404, "There is nothing at this path.", code="not_found")
+            return _turned_away(request, NotFound("There is nothing at this path."), self._teller(request))
         allowed = _allowed(route)
         if request.method == "OPTIONS":
             return preflight(route, request) or Response(204, headers=(("allow", ", ".join(allowed)),))
         if request.method not in allowed:
-            refusal = _plain(request, 405, f"Use {' or '.join(route.methods)} here.")
-            return refusal.with_headers(("allow", ", ".join(allowed)))
+            wrong = MethodNotAllowed(f"Use {' or '.join(route.methods)} here.")
+            return _turned_away(request, wrong, self._teller(request)).with_headers(("allow", ", ".join(allowed)))
         return route
 
 
@@ -130,12 +148,12 @@ def _allowed(route: Route) -> tuple[str, ...]:
     return (*route.methods, "HEAD", "OPTIONS") if "GET" in route.methods else (*route.methods, "OPTIONS")
 
 
-def refused(request: Request, error: OAuthError) -> Response:
+def refused(request: Request, error: OAuthError, tell: ErrorPage = error_response) -> Response:
     """The answer to a request that ends in `error`; the reason goes to the log under the same support id."""
     level = logging.WARNING if error.status >= 500 else logging.INFO
     detail = error.detail or error.description
     log.log(level, "%s %d %s support_id=%s: %s", request.path, error.status, error.code, request.support_id, detail)
-    return error_response(request, error)
+    return tell(request, error)
 
 
 async def _body(request: Request, receive: Receive) -> bytes:
@@ -164,12 +182,10 @@ def _too_large(scope: Scope) -> bool:
     return len(headers) > MAX_HEADERS or sum(len(n) + len(v) for n, v in headers) > MAX_HEADER_BYTES
 
 
-def _plain(request: Request, status: int, description: str, code: str = "invalid_request") -> Response:
-    """What has no OAuth error of its own; told to the log without the path, which may be anything."""
-    log.info("%d %s support_id=%s: %s", status, code, request.support_id, description)
-    text = f"{description} Support id: {request.support_id}."
-    body = {"error": code, "error_description": text, "support_id": request.support_id}
-    return json_private(body, status)
+def _turned_away(request: Request, error: OAuthError, tell: ErrorPage = error_response) -> Response:
+    """The answer to what no route takes; told to the log without the path, which may be anything."""
+    log.info("%d %s support_id=%s: %s", error.status, error.code, request.support_id, error.description)
+    return tell(request, error)
 
 
 async def _send(response: Response, send: Send) -> None:

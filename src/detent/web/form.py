@@ -42,6 +42,11 @@ def parse_form(request: Request) -> Form:
     return form
 
 
+def parse_parameters(request: Request) -> Form:
+    """The parameters of the query, or of the body of a POST. Raises as `parse_form` does."""
+    return parse_form(request) if request.method == "POST" else _gathered(list(_urlencoded(request.query)))
+
+
 def parameter_names(request: Request) -> set[str]:
     """What the query and a form body name. Raises InvalidRequest if one of them is malformed."""
     pairs = _urlencoded(request.query)

@@ -24,11 +24,13 @@ from detent.core.changes import (
     ReplaceClient,
 )
 from detent.core.client import Client
+from detent.core.consent import Consent
 from detent.core.events import Event
 from detent.core.family import Family
-from detent.core.ids import ClientId, FamilyKey, Instant, Subject, placement_of
+from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject, placement_of
 from detent.core.people import User, canonical_username
-from detent.ports import FoundFamily, Installation
+from detent.core.session import Session
+from detent.ports import FoundFamily, FoundSession, Installation
 from detent.stores import rows, sql
 from detent.stores.rows import Row
 from detent.stores.sqlite.connection import open_connection
@@ -100,6 +102,14 @@ class SqliteStore:
         found = await self._group.read(sql.FAMILY, (key.placement, key.id))
         return rows.found_family(key, found[0]) if found else None
 
+    async def session(self, key: SessionKey) -> FoundSession | None:
+        found = await self._group.read(sql.SESSION, (key.placement, key.text))
+        return rows.found_session(found[0]) if found else None
+
+    async def consent(self, subject: Subject, client_id: ClientId) -> Consent | None:
+        found = await self._group.read(sql.CONSENT, (placement_of(subject), subject, client_id))
+        return rows.consent(found[0]) if found else None
+
     async def record(self, kind: str, key: str) -> Record | None:
         found = await self._group.read(sql.RECORD, (kind, key))
         return rows.record(kind, key, found[0]) if found else None
@@ -142,6 +152,12 @@ class SqliteStore:
         text = sql.families(of_subject=subject is not None, of_client=client_id is not None)
         found = await self._group.read(text, (*of_subject, *of_client, last.placement, last.id, limit))
         return [rows.listed_family(row) for row in found]
+
+    async def sessions(self, subject: Subject) -> Sequence[Session]:
+        return [rows.session(row) for row in await self._group.read(sql.SESSIONS, (placement_of(subject), subject))]
+
+    async def consents(self, subject: Subject) -> Sequence[Consent]:
+        return [rows.consent(row) for row in await self._group.read(sql.CONSENTS, (placement_of(subject), subject))]
 
     async def events(
         self, *, about: str | None = None, after: int = 0, limit: int = 100

@@ -9,7 +9,7 @@ import pytest
 from detent.core.changes import (
     Changes,
     ConsumeRecord,
-    EndSuspects,
+    EndFamilies,
     InsertApi,
     InsertClient,
     InsertFamily,
@@ -45,7 +45,7 @@ PRESENT: tuple[Part, ...] = (
 )
 GOOD: tuple[Part, ...] = (
     ReplaceFamily(a_family(version=2, generation=2, suspected=True)),
-    EndSuspects(a_family().key.placement, Subject("alice"), ClientId("app")),
+    EndFamilies(a_family().key.placement, Subject("alice"), "suspected", "suspected", ClientId("app")),
     InsertFamily(a_family(2)),
     ReplaceRecord(a_record(version=2, value=b"second")),
     ConsumeRecord("test", "two", 1, NOW),

@@ -4,7 +4,7 @@
 import msgspec
 
 from detent.core.authorization import Epochs
-from detent.core.changes import EndSuspects, InsertFamily, InsertUser, RemoveUser, ReplaceFamily, ReplaceUser
+from detent.core.changes import EndFamilies, InsertFamily, InsertUser, RemoveUser, ReplaceFamily, ReplaceUser
 from detent.core.confirmation import Confirmation
 from detent.core.family import NOTABLE_EVENTS, Family, Origin
 from detent.core.ids import ClientId, FamilyKey, Instant, Subject
@@ -164,7 +164,9 @@ class FamilyContract(Contract):
             a_family(5, suspected=True, status="compromised", ended_by="reuse"),
         ]
         await write(store, InsertFamily(marked), *map(InsertFamily, spared))
-        await write(store, EndSuspects(marked.key.placement, Subject("alice"), ClientId("app")))
+        await write(
+            store, EndFamilies(marked.key.placement, Subject("alice"), "suspected", "suspected", ClientId("app"))
+        )
         ended = replace(marked, status="revoked", ended_by="suspected", version=2)
         assert await stored(store, marked.key) == ended
         assert [await stored(store, family.key) for family in spared] == spared
@@ -172,12 +174,12 @@ class FamilyContract(Contract):
     async def test_ending_suspects_beats_a_rotation_that_read_before(self, store: CompleteStore) -> None:
         marked = a_family(suspected=True)
         await write(store, InsertFamily(marked))
-        await write(store, EndSuspects(marked.key.placement, Subject("alice"), ClientId("app"), "login"))
+        await write(store, EndFamilies(marked.key.placement, Subject("alice"), "login", "suspected", ClientId("app")))
         assert await conflicts(store, ReplaceFamily(replace(marked, version=2, generation=2)))
         assert (await stored(store, marked.key)).ended_by == "login"
 
     async def test_ending_suspects_where_there_are_none_is_no_conflict(self, store: CompleteStore) -> None:
-        await write(store, EndSuspects(0, Subject("nobody"), ClientId("app")))
+        await write(store, EndFamilies(0, Subject("nobody"), "suspected", "suspected", ClientId("app")))
 
     async def test_families_are_swept_once_their_end_and_the_retention_have_passed(self, store: CompleteStore) -> None:
         soon, later = a_family(1, absolute_until=NOW), a_family(2, absolute_until=NOW + 1)

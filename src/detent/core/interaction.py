@@ -1,0 +1,118 @@
+"""A sign-in under way: what the app asked for, what the person did so far, and so what comes next.
+
+Source: OpenID Connect Core §3.1.2.1-§3.1.2.4, RFC 8252 §8.6. Pure: the steps are pages/, and none of them leads to
+another; each hands the interaction back to endpoints/dispatch.py, which asks `next_step`. An interaction travels
+sealed and is bound to one browser, so nobody can alter it or finish another's.
+"""
+
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from detent.core.client import Client
+from detent.core.consent import Consent, Leave, covers
+from detent.core.ids import ClientId, Instant, Seconds
+from detent.core.policy import HOUR
+from detent.core.scope import Scope
+from detent.core.session import Session
+
+INTERACTION_LIFE: Final = Seconds(12 * HOUR)  # a sign-in page left open over lunch still works
+
+Why = Literal["signed_out", "asked", "too_long_ago", "other_person", "choose"]
+
+
+class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """RFC 6749 §4.1.1, checked. `redirect_uri` is where the answer goes; `redirect_uri_named`: the request said so."""
+
+    client_id: ClientId
+    redirect_uri: str
+    redirect_uri_named: bool
+    response_mode: str
+    scope: Scope
+    audience: tuple[str, ...]
+    state: str | None = None
+    nonce: str | None = None
+    code_challenge: str | None = None
+    prompt: tuple[str, ...] = ()
+    max_age: Seconds | None = None
+    login_hint: str = ""
+    hinted_subject: str | None = None
+
+
+class Interaction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`signed_in`, `shown` and `allowed` are a `sid`: who signed in (or chose to go on) here, who was shown the
+    consent page, and who said yes to it. Without a `request` a person is on the way to the account page.
+    """
+
+    id: bytes
+    started_at: Instant
+    browser: bytes
+    request: AuthorizationRequest | None = None
+    signed_in: str = ""
+    shown: str = ""
+    allowed: str = ""
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """What `next_step` needs to know: the live session of this browser, and what its person allowed the client."""
+
+    session: Session | None
+    client: Client | None = None
+    consent: Consent | None = None
+    asked: Leave = {}
+
+
+class SignIn(msgspec.Struct, frozen=True):
+    why: Why
+
+
+class AskConsent(msgspec.Struct, frozen=True):
+    session: Session
+
+
+class Done(msgspec.Struct, frozen=True):
+    session: Session
+
+
+Step = SignIn | AskConsent | Done
+
+
+def next_step(interaction: Interaction, situation: Situation, now: Instant) -> Step:
+    """What comes next. With `prompt=none` whatever is not `Done` is an error for the client (the caller's answer)."""
+    session, request = situation.session, interaction.request
+    if session is None:
+        return SignIn("signed_out")
+    if request is None:
+        return Done(session)
+    if request.hinted_subject not in (None, session.subject):
+        return SignIn("other_person")
+    if interaction.signed_in != session.sid and (why := _why_again(request, session, now)):
+        return SignIn(why)
+    return AskConsent(session) if _must_ask(interaction, request, session, situation) else Done(session)
+
+
+def _why_again(request: AuthorizationRequest, session: Session, now: Instant) -> Why | None:
+    """Why a live session does not do: the person is to be seen again in this interaction (OIDC §3.1.2.1)."""
+    if "login" in request.prompt:
+        return "asked"
+    if request.max_age is not None and (request.max_age == 0 or now - session.auth_time > request.max_age):
+        return "too_long_ago"
+    return "choose" if "select_account" in request.prompt else None
+
+
+def _must_ask(interaction: Interaction, request: AuthorizationRequest, session: Session, situation: Situation) -> bool:
+    client = situation.client
+    if client is None or interaction.allowed == session.sid:
+        return False
+    if "consent" in request.prompt:
+        return True
+    if not client.first_party and not covers(situation.consent, situation.asked):
+        return True
+    # RFC 8252 §8.6: whoever took an app's private scheme or loopback port gets nothing that no person saw.
+    return not is_assured(client, request.redirect_uri) and interaction.signed_in != session.sid
+
+
+def is_assured(client: Client, redirect_uri: str) -> bool:
+    """Whether an answer to this URI can only reach the registered client (RFC 8252 §8.6)."""
+    return client.kind not in ("native", "cli") or urlsplit(redirect_uri).scheme == "https"
