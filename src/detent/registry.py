@@ -20,12 +20,16 @@ from detent.core.ids import Instant
 
 
 class TokenRequest(msgspec.Struct, frozen=True):
-    """A token request whose client is authenticated; `proved` is the key that the request proved to hold."""
+    """A token request whose client is authenticated; `proved` is the key that the request proved to hold.
+
+    `peer` is the address it came from: whole, where `origin` is coarse.
+    """
 
     form: Form
     client: Client
     now: Instant
     origin: Origin
+    peer: str
     support_id: str
     proved: Confirmation = BEARER
 

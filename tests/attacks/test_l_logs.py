@@ -120,7 +120,7 @@ def test_attack_l1_no_secret_shows_in_the_repr_of_what_carries_it(detent: Detent
         family,
         life.person,
         TokenResponse(secrets["first access_token"], "Bearer", 1, "read", secrets["first refresh_token"]),
-        TokenRequest(form, registered, START, Origin(), "support"),
+        TokenRequest(form, registered, START, Origin(), "127.0.0.1", "support"),
         handle,
         keys.handle_keys(),
         keys.pepper(),

@@ -39,7 +39,7 @@ class TokenEndpoint:
         if grant_type not in client.grant_types:
             raise UnauthorizedClient(f"This client is not registered for the grant type {grant_type}.")
         proved = await self._proved(request, now)
-        token_request = TokenRequest(form, client, now, request.origin, request.support_id, proved)
+        token_request = TokenRequest(form, client, now, request.origin, request.peer, request.support_id, proved)
         for stage in self._registry.stages:
             token_request = await stage.run(token_request)
         return json_private(await grant.issue(token_request, screened))

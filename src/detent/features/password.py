@@ -11,16 +11,16 @@ from detent.core.exchange import Form, TokenResponse
 from detent.core.ids import Instant
 from detent.core.scope import parse_scope
 from detent.grants.issuing import Issuing
-from detent.identity.people import People
+from detent.identity.sign_in import SignIn
 from detent.registry import Feature, TokenRequest
 
 
 class Password:
     grant_type = "password"
 
-    def __init__(self, issuing: Issuing, people: People) -> None:
+    def __init__(self, issuing: Issuing, sign_in: SignIn) -> None:
         self._issuing = issuing
-        self._people = people
+        self._sign_in = sign_in
 
     def screen(self, form: Form, client_id: str, now: Instant) -> None:
         if form.get("username") is None or form.get("password") is None:
@@ -31,7 +31,9 @@ class Password:
         apis = await self._issuing.asked_apis(form, client)
         asked = form.get("scope")
         scope = granted(client, apis, parse_scope(asked) if asked is not None else None)
-        user = await self._people.verify(form.values["username"], form.values["password"])
+        user = await self._sign_in.verify(
+            form.values["username"], form.values["password"], peer=request.peer, now=now, support_id=request.support_id
+        )
         if user is None:
             raise InvalidGrant("Wrong username or password.")
         authorization = Authorization(
@@ -47,5 +49,5 @@ class Password:
         return await self._issuing.begin(request, pending, user)
 
 
-def feature(issuing: Issuing, people: People) -> Feature:
-    return Feature("password", ("RFC 6749 §4.3",), grants=(Password(issuing, people),), conflicts=("oauth21",))
+def feature(issuing: Issuing, sign_in: SignIn) -> Feature:
+    return Feature("password", ("RFC 6749 §4.3",), grants=(Password(issuing, sign_in),), conflicts=("oauth21",))

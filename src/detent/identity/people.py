@@ -5,9 +5,8 @@ tokens is the raised `epoch` (core/authorization). Leaves hashing to passwords.p
 """
 
 import re
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -15,15 +14,13 @@ from detent.core.changes import InsertUser, RemoveUser, ReplaceUser, changed
 from detent.core.errors import Conflict, InvalidRequest, TemporarilyUnavailable
 from detent.core.events import Event, EventName
 from detent.core.ids import Subject
-from detent.core.people import User
+from detent.core.people import User, canonical_username
+from detent.identity.attempts import on_what_is_stored
 from detent.identity.passwords import Passwords
 from detent.identity.usernames import checked_username
 from detent.ports import Clock, Directory, Entropy, Store
 
-T = TypeVar("T")
-
 _SUBJECT: Final = re.compile(r"[\x21-\x7E]{1,255}")
-_ATTEMPTS: Final = 5
 
 
 class UnknownUser(InvalidRequest):
@@ -45,11 +42,25 @@ class People:
 
         Raises TemporarilyUnavailable when too many people sign in at once.
         """
-        user = await self._named(username)
+        user = await self.named(username)
         matches = await self._passwords.verify(user.password_hash if user else "", password)
         if user is None or not matches or not user.enabled:
             return None
         return await self._rehashed(user, password)
+
+    async def named(self, username: str) -> User | None:
+        """Whoever signs in under this name."""
+        try:
+            checked_username(username)
+        except InvalidRequest:
+            return None
+        return await self._directory.user_by_name(username)
+
+    async def has_name_of(self, username: str, subjects: Iterable[str]) -> bool:
+        """Whether this is the name of one of these people; they are read and not the name, so the time says nothing."""
+        people = [await self._directory.user(subject) for subject in subjects]
+        name = canonical_username(username)
+        return any(canonical_username(user.username) == name for user in people if user)
 
     async def add(
         self, username: str, password: str | None, claims: dict[str, Any] | None = None, subject: str | None = None
@@ -96,7 +107,7 @@ class People:
             events = (self._told("user_removed", user),)
             await self._store.apply(changed(RemoveUser(user.subject, user.version), events=events))
 
-        await _on_what_is_stored(attempt)
+        await on_what_is_stored(attempt)
 
     async def _replace(self, subject: str, reason: str, change: Callable[[User], User]) -> User:
         """Write what `change` makes of the person; nothing if it changes nothing."""
@@ -113,7 +124,7 @@ class People:
             await self._store.apply(changed(ReplaceUser(new), events=tuple(events)))
             return new
 
-        return await _on_what_is_stored(attempt)
+        return await on_what_is_stored(attempt)
 
     async def _rehashed(self, user: User, password: str) -> User:
         """Keep up with today's parameters; whoever signs in does not wait for a second try, nor fail by it."""
@@ -127,13 +138,6 @@ class People:
             return user
         return new
 
-    async def _named(self, username: str) -> User | None:
-        try:
-            checked_username(username)
-        except InvalidRequest:
-            return None
-        return await self._directory.user_by_name(username)
-
     async def _existing(self, subject: str) -> User:
         user = await self._directory.user(subject) if _SUBJECT.fullmatch(subject) else None
         if user is None:
@@ -142,11 +146,3 @@ class People:
 
     def _told(self, name: EventName, user: User, reason: str = "") -> Event:
         return Event(name, self._clock.now(), about=user.subject, subject=user.subject, reason=reason)
-
-
-async def _on_what_is_stored(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Read and write anew while somebody else's write comes in between."""
-    for _ in range(_ATTEMPTS - 1):
-        with suppress(Conflict):
-            return await attempt()
-    return await attempt()
