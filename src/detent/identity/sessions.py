@@ -91,20 +91,26 @@ class Sessions:
             origin=request_origin,
             device=device,
         )
-        told = _event("signed_in", user.subject, now, device, request_origin, support_id)
+        parts: tuple[Part, ...] = (InsertSession(session),)
+        events: tuple[Event, ...] = (_event("signed_in", user.subject, now, device, request_origin, support_id),)
         if present and present.subject == user.subject:
-            again = replace(session, key=present.key, created_at=present.created_at, version=present.version + 1)
-            try:
-                await self._commit(ReplaceSession(again), events=(told,))
+            if again := await self._again(present, session, events):
                 return again, _cookie(again, secret)
-            except Conflict:
-                present = None  # it ended, or was signed in to anew, in between: leave it to that
-        if present is None:
-            await self._commit(InsertSession(session), events=(told,))
-        else:
-            left = _event("signed_out", present.subject, now, "another person signed in", request_origin, support_id)
-            await self._commit(InsertSession(session), *_ending(present, "replaced"), events=(told, left))
+        elif present:
+            parts += _ending(present, "replaced")
+            why = "another person signed in"
+            events += (_event("signed_out", present.subject, now, why, request_origin, support_id),)
+        await self._commit(*parts, events=events)
         return session, _cookie(session, secret)
+
+    async def _again(self, present: Session, session: Session, events: tuple[Event, ...]) -> Session | None:
+        """The present session as the new one is, under its own name; None if it ended or changed since it was read."""
+        again = replace(session, key=present.key, created_at=present.created_at, version=present.version + 1)
+        try:
+            await self._commit(ReplaceSession(again), events=events)
+        except Conflict:
+            return None
+        return again
 
     async def touch(self, session: Session, now: Instant) -> None:
         """The session was used. A store that cannot write just now takes nothing from whoever only reads."""
