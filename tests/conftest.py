@@ -5,8 +5,11 @@ and with CI set nothing may be skipped at all. Fixtures belong to the tests that
 """
 
 import os
+from importlib.util import find_spec
 
 import pytest
+
+collect_ignore = [] if find_spec("playwright") else ["browser"]  # `./check browser` installs it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,6 +4,7 @@ The arrows between rooms are in .importlinter.
 """
 
 import ast
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -68,6 +69,13 @@ def test_no_file_names_the_workplace() -> None:
 def test_the_lock_names_no_registry_but_the_public_one() -> None:
     hosts = set(re.findall(r"https?://([^/\"]+)", (ROOT / "uv.lock").read_text()))
     assert hosts == {"pypi.org", "files.pythonhosted.org"}
+
+
+def test_the_npm_locks_name_no_registry_and_a_hash_of_every_package() -> None:
+    for lock in ROOT.glob("tests/browser/*/package-lock.json"):
+        _, *packages = json.loads(lock.read_text())["packages"].values()
+        assert packages
+        assert all("integrity" in package and "resolved" not in package for package in packages), lock
 
 
 def test_check_refuses_a_level_it_does_not_know() -> None:
