@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -16,7 +15,7 @@ from detent.testing.clock import ManualClock
 from detent.testing.server import Loopback, ServerThread
 from tests.browser.certificate import Certificate, trusted_certificate
 from tests.browser.people import Browse, Chromium, running_chromium
-from tests.browser.site import Site
+from tests.browser.site import MakeSite, Site
 from tests.fixtures import keys_folder
 from tests.serving import Detent, running
 
@@ -30,10 +29,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker("browser")
-
-
-class MakeSite(Protocol):
-    def __call__(self, host: str = "127.0.0.1", *, tls: bool = False) -> Site: ...
 
 
 @pytest.fixture(scope="session")

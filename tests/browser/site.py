@@ -1,7 +1,7 @@
 """A browser app's own origin: the pages that a test writes, and beside them the bundles of unmodified clients."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -35,3 +35,7 @@ class Site:
             return FileResponse(self._bundles[path])
         page = self.pages.get(path)
         return HTMLResponse(page) if page is not None else Response(status_code=404)
+
+
+class MakeSite(Protocol):
+    def __call__(self, host: str = "127.0.0.1", *, tls: bool = False) -> Site: ...

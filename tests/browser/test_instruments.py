@@ -12,10 +12,10 @@ from starlette.routing import Route
 
 from detent.testing.server import Loopback, ServerThread
 from tests.browser.certificate import Certificate
-from tests.browser.conftest import MakeSite
 from tests.browser.looks import accessible, pictured
 from tests.browser.parts import SCREENSHOTS
 from tests.browser.people import SCREENS, Browse, Chromium
+from tests.browser.site import MakeSite
 from tests.serving import Detent
 
 COOKIE = "signed-in=yes; SameSite=None; Secure; HttpOnly; Path=/"
