@@ -32,6 +32,7 @@ from detent.core.session import SessionPolicy
 from detent.demo.api import demo_api
 from detent.grants.authorization_code import CODE_LIFE, sealed_code
 from detent.identity.passwords import CHEAP, Passwords
+from detent.identity.throttle import Allowances
 from detent.keys.file import FileKeys
 from detent.resource_server import BearerGuard
 from detent.stores.memory import MemoryStore
@@ -243,6 +244,8 @@ def running(
     store_behind: Ahead = "refuse",
     clock: ManualClock | None = None,
     session_policy: SessionPolicy = SessionPolicy(),
+    allowances: Allowances = Allowances(),
+    proxies: int = 0,
     public: str | None = None,
     at: Loopback | None = None,
     more: MoreFeatures = no_more,
@@ -265,6 +268,9 @@ def running(
             issuer=public or issuer.url,
             password_grant=password_grant,
             store_behind=store_behind,
+            session_policy=session_policy,
+            allowances=allowances,
+            proxies=proxies,
             more=more,
         )
         if thread.call(opened.client("testclient")) is None:

@@ -14,30 +14,50 @@ from detent.client_auth.none import NoAuthentication
 from detent.core.client import LOOPBACK_HOSTS
 from detent.core.family import Ahead
 from detent.core.session import SessionPolicy
+from detent.endpoints.authorize import PROMPTS, RESPONSE_TYPE, AuthorizationEndpoint
+from detent.endpoints.dispatch import Dispatcher
 from detent.endpoints.door import Door
+from detent.endpoints.end_session import EndSession
 from detent.endpoints.health import HEALTH_PATH, HealthEndpoint
 from detent.endpoints.introspect import IntrospectionEndpoint
 from detent.endpoints.jwks import JwksEndpoint
 from detent.endpoints.metadata import MetadataEndpoint
+from detent.endpoints.response_modes import Query
 from detent.endpoints.revoke import RevocationEndpoint
 from detent.endpoints.token import TokenEndpoint
 from detent.endpoints.userinfo import UserinfoEndpoint
+from detent.endpoints.visitor import Visitors
 from detent.features import password
 from detent.grants.authorization_code import AuthorizationCode
 from detent.grants.client_credentials import ClientCredentials
 from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
 from detent.grants.refresh_token import RefreshToken
+from detent.identity.consents import Consents
 from detent.identity.passwords import Passwords
 from detent.identity.people import People
+from detent.identity.sessions import Sessions
+from detent.identity.sign_in import SignIn
+from detent.identity.throttle import Allowances, Throttle
+from detent.pages.account import AccountPage
+from detent.pages.consent import ConsentPage
+from detent.pages.door import FormDoor
+from detent.pages.error import ErrorPage
+from detent.pages.login import LoginPage
+from detent.pages.logout import LogoutPage
+from detent.pages.rendering import Rendering
+from detent.pages.response_modes import FormPost, WebMessage
+from detent.pages.static import static_routes
 from detent.ports import Clock, Directory, Entropy, EventSink, Keys, Store
 from detent.registry import Feature, Registry, TokenFormat
 from detent.tokens.access import AccessTokens
 from detent.tokens.handle import Handles
+from detent.tokens.id_token import Hints
 from detent.tokens.jwt import Jwt
 from detent.tokens.mint import Mint
 from detent.tokens.opaque import Opaque
 from detent.web.asgi import Edge
+from detent.web.cookies import Cookies
 
 
 class Outside(msgspec.Struct, frozen=True):
@@ -69,6 +89,9 @@ class House:
         issuer: str,
         password_grant: bool = False,
         store_behind: Ahead = "refuse",
+        session_policy: SessionPolicy = SessionPolicy(),
+        allowances: Allowances = Allowances(),
+        proxies: int = 0,
         more: "MoreFeatures" = no_more,
     ) -> None:
         self.outside = outside
@@ -80,14 +103,28 @@ class House:
         mint = Mint(issuer, formats, outside.keys, outside.entropy)
         self.issuing = Issuing(outside.store, self.handles, mint, outside.entropy, store_behind)
         self.ending = Ending(outside.store, outside.sink)
+        self.sign_in = SignIn(self.people, Throttle(outside.entropy, allowances), outside.sink, outside.store)
+        self.sessions = Sessions(outside.store, outside.entropy, outside.sink, session_policy)
+        self.consents = Consents(outside.store, outside.sink)
+        self.visitors = Visitors(Cookies(issuer), self.sessions, self.handles, outside.clock, outside.entropy)
+        self._session_policy = session_policy
+        self._rendering = Rendering()
+        self._error_page = ErrorPage(self._rendering)
 
         features = (
-            *((password.feature(self.issuing, self.people),) if password_grant else ()),
+            *((password.feature(self.issuing, self.sign_in),) if password_grant else ()),
             *more(self),
         )
         self.registry = self._registry((*features, self._base(features)))
         formats.update(self.registry.token_formats)
-        self.asgi = Edge(self.registry.routes, hosts_of(issuer), outside.entropy, frozenset({HEALTH_PATH}))
+        self.asgi = Edge(
+            self.registry.routes,
+            hosts_of(issuer),
+            outside.entropy,
+            frozenset({HEALTH_PATH}),
+            self._error_page,
+            proxies,
+        )
 
     def _base(self, features: tuple[Feature, ...]) -> Feature:
         """What OAuth 2.1 always has; it goes through the same door as every feature."""
@@ -98,11 +135,12 @@ class House:
             ("OAuth 2.1", "RFC 6749", "RFC 7636", "RFC 8707", "RFC 9068", "RFC 9700"),
             grants=(
                 AuthorizationCode(self.issuing, self.ending, outside.directory),
-                RefreshToken(self.issuing, outside.directory, outside.sink, strategies, SessionPolicy()),
+                RefreshToken(self.issuing, outside.directory, outside.sink, strategies, self._session_policy),
                 ClientCredentials(self.issuing),
             ),
             client_auth=(ClientSecretBasic(outside.keys), ClientSecretPost(outside.keys), NoAuthentication()),
             token_formats=(Jwt(self.issuer, outside.keys), Opaque(self.handles)),
+            response_modes=(Query(), FormPost(self._rendering), WebMessage(self._rendering)),
         )
 
     def _registry(self, features: tuple[Feature, ...]) -> Registry:
@@ -111,10 +149,26 @@ class House:
         protocol = Registry(features)
         door = Door(protocol.client_auth, outside.store, outside.clock)
         metadata = MetadataEndpoint(issuer)
+        hints = Hints(issuer, outside.keys)
+        self.dispatcher = Dispatcher(
+            issuer, protocol.response_modes, self.issuing, self.sessions, self.consents, outside.entropy
+        )
+        self.end_session = EndSession(outside.store, self.sessions, self.visitors, hints, self.handles)
         endpoints = Feature(
             "endpoints",
-            ("RFC 6749", "RFC 7009", "RFC 7517", "RFC 7662", "RFC 8414", "OpenID Connect Core"),
+            (
+                "RFC 6749",
+                "RFC 7009",
+                "RFC 7517",
+                "RFC 7662",
+                "RFC 8414",
+                "RFC 9207",
+                "OpenID Connect Core",
+                "OpenID Connect RP-Initiated Logout",
+            ),
             routes=(
+                AuthorizationEndpoint(protocol, self.issuing, self.dispatcher, self.visitors, hints).route(),
+                *self.end_session.routes(),
                 TokenEndpoint(door, protocol).route(),
                 RevocationEndpoint(door, self.handles, access, self.ending).route(),
                 IntrospectionEndpoint(door, self.handles, access, outside.store).route(),
@@ -123,10 +177,35 @@ class House:
                 HealthEndpoint(outside.store).route(),
                 *metadata.routes(),
             ),
+            metadata={
+                "response_types_supported": [RESPONSE_TYPE],
+                "authorization_response_iss_parameter_supported": True,
+                "prompt_values_supported": list(PROMPTS),
+                "claims_parameter_supported": False,
+                "request_parameter_supported": False,
+                "request_uri_parameter_supported": False,  # left out it would mean true
+            },
         )
-        whole = Registry((*features, endpoints))
+        whole = Registry((*features, endpoints, self._pages()))
         metadata.publish(whole)
         return whole
+
+    def _pages(self) -> Feature:
+        """What people see."""
+        outside, store, directory = self.outside, self.outside.store, self.outside.directory
+        look, door = self._rendering, FormDoor(self.issuer)
+        visitors, dispatcher, sessions = self.visitors, self.dispatcher, self.sessions
+        login = LoginPage(look, door, visitors, dispatcher, self.sign_in, sessions, directory, self._error_page)
+        consent = ConsentPage(look, door, visitors, dispatcher, self.consents, store, directory)
+        logout = LogoutPage(look, door, visitors, self.end_session, store, directory)
+        account = AccountPage(
+            look, door, visitors, dispatcher, sessions, self.consents, self.ending, store, outside.directory
+        )
+        return Feature(
+            "pages",
+            ("OpenID Connect Core §3.1.2.3", "OpenID Connect Core §3.1.2.4", "RFC 9700 §4.7", "RFC 9700 §4.16"),
+            routes=(login.route(), consent.route(), *logout.routes(), *account.routes(), *static_routes()),
+        )
 
 
 MoreFeatures = Callable[[House], tuple[Feature, ...]]

@@ -1,6 +1,29 @@
-"""Mission E, the row that needs no browser: a refresh token is never for an API. Over HTTP."""
+"""Mission E: the four kinds of token, what each is for, and the session token as a hardened cookie. Over HTTP."""
 
-from tests.serving import Detent
+from pathlib import Path
+
+from tests.browsing import Browser
+from tests.mission.test_a_tokens import claims_of
+from tests.serving import Detent, running
+
+SESSION, BROWSER, DEVICE = "session", "browser", "device"
+
+
+def test_e1_one_sign_in_yields_access_refresh_id_and_session_token(detent: Detent) -> None:
+    with Browser(detent) as browser:
+        tokens = browser.tokens()
+        session = next(cookie for cookie in browser.http.cookies.jar if "_session_" in cookie.name)
+        assert session.value
+        assert detent.secret(tokens["access_token"]).status_code == 200
+        assert claims_of(tokens["id_token"])["aud"] == "spa"
+        assert detent.refresh("spa", tokens["refresh_token"]).status_code == 200
+        assert "code" in browser.authorize(prompt="none").answer
+        everything = [session.value, *(tokens[name] for name in ("access_token", "refresh_token", "id_token"))]
+    assert len(set(everything)) == 4
+    for other in (session.value, tokens["id_token"], tokens["refresh_token"]):
+        assert detent.secret(other).status_code == 401, "only the access token opens the API"
+    for other in (session.value, tokens["id_token"], tokens["access_token"]):
+        assert detent.refresh("spa", other).json()["error"] == "invalid_grant"
 
 
 def test_e3_a_refresh_token_opens_nothing_and_the_api_asks_nobody_about_it(detent: Detent) -> None:
@@ -15,3 +38,47 @@ def test_e3_a_refresh_token_opens_nothing_and_the_api_asks_nobody_about_it(deten
     ] * 3
     assert detent.guards["/opaque/secret"].counters.introspections == asked, "a refresh token never leaves the API"
     assert detent.refresh("testclient", token).status_code == 200
+
+
+def set_cookies(detent: Detent) -> dict[str, str]:
+    """Each cookie that a sign-in sets, by kind, as the header says it."""
+    found = {}
+    with Browser(detent) as browser:
+        page = browser.authorize()
+        responses = [browser.http.get("/authorize", params={"client_id": "nobody"}), page.response]
+        answered = browser.log_in(page)
+        responses += [*page.response.history, answered.response, *browser.passed]
+    for response in responses:
+        for header in response.headers.get_list("set-cookie"):
+            kind = next(kind for kind in (SESSION, BROWSER, DEVICE) if f"detent_{kind}" in header.partition("=")[0])
+            found[kind] = header
+    return found
+
+
+def test_e5_the_session_token_is_a_hardened_cookie(tmp_path: Path, keys_folder: Path) -> None:
+    with running(tmp_path, keys_folder, public="https://id.example/") as served:
+        cookies = set_cookies(served)
+    assert cookies.keys() == {SESSION, BROWSER, DEVICE}
+    for kind, header in cookies.items():
+        name, *attributes = header.split("; ")
+        assert name.startswith(f"__Host-detent_{kind}=")
+        assert {"Secure", "HttpOnly", "Path=/", "SameSite=None"} <= set(attributes)
+        assert not any(attribute.lower().startswith("domain") for attribute in attributes)
+
+
+def test_e5_on_loopback_without_tls_the_cookie_is_lax_and_carries_the_port(detent: Detent) -> None:
+    port = detent.issuer.rstrip("/").rpartition(":")[2]
+    header = set_cookies(detent)[SESSION]
+    assert header.startswith(f"detent_session_{port}=")
+    assert {"HttpOnly", "Path=/", "SameSite=Lax"} <= set(header.split("; "))
+
+
+def test_e5_the_cookie_at_rest_is_a_digest(detent: Detent) -> None:
+    with Browser(detent) as browser:
+        browser.sign_in()
+        value = next(cookie.value for cookie in browser.http.cookies.jar if "_session_" in cookie.name) or ""
+    rows = detent.thread.call(detent.house.outside.directory.sessions(detent.user("test").subject))
+    assert len(rows) == 1
+    assert value not in repr(rows)
+    assert rows[0].secret not in value.encode()
+    assert len(rows[0].secret) == 32

@@ -21,7 +21,7 @@ from detent.core.ids import Instant, Seconds
 from detent.core.policy import HOUR, MINUTE
 from detent.ports import Entropy
 
-PLACES: Final = 1 << 16
+PLACES: Final = 1 << 16  # for each bound
 WAITING: Final = 128  # at one bucket; each is woken whenever a guess is over
 
 Bound = Literal["account_here", "address", "network", "account", "everywhere"]
@@ -118,8 +118,9 @@ class Bucket:
 class _Table:
     """The buckets of one bound, the one longest untouched first."""
 
-    def __init__(self, allowance: Allowance) -> None:
+    def __init__(self, allowance: Allowance, places: int) -> None:
         self._allowance = allowance
+        self._places = places
         self._buckets: OrderedDict[Hashable, Bucket] = OrderedDict()
 
     def find(self, key: Hashable, now: Instant) -> Bucket:
@@ -132,7 +133,7 @@ class _Table:
         bucket.enter()
         self._buckets[bucket.key] = bucket
         self._buckets.move_to_end(bucket.key)
-        if len(self._buckets) > PLACES:
+        if len(self._buckets) > self._places:
             self._buckets.popitem(last=False)
 
     def leave(self, bucket: Bucket) -> None:
@@ -154,13 +155,13 @@ class Guess:
 
 
 class Throttle:
-    def __init__(self, entropy: Entropy, allowances: Allowances = Allowances()) -> None:
+    def __init__(self, entropy: Entropy, allowances: Allowances = Allowances(), *, places: int = PLACES) -> None:
         self._key = entropy.token_bytes(32)
         self._tables: dict[Bound, _Table] = {
-            "account_here": _Table(allowances.account_here),
-            "address": _Table(allowances.address),
-            "network": _Table(allowances.network),
-            "account": _Table(allowances.account),
+            "account_here": _Table(allowances.account_here, places),
+            "address": _Table(allowances.address, places),
+            "network": _Table(allowances.network, places),
+            "account": _Table(allowances.account, places),
         }
         self._everywhere = Bucket("", allowances.everywhere, Instant(0))
 

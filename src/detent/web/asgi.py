@@ -49,7 +49,8 @@ class ClientGone(Exception):
 class Edge:
     """`hosts` are the `Host` values that are ours; paths in `any_host` are answered under any (health probes).
 
-    `error_page` tells people what went wrong; without it they read JSON, as clients do.
+    `error_page` tells people what went wrong; without it they read JSON, as clients do. `proxies` is how many of the
+    operator's own proxies add to `X-Forwarded-For`; nothing beyond what they added is believed.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class Edge:
         entropy: Entropy,
         any_host: frozenset[str] = frozenset(),
         error_page: ErrorPage = error_response,
+        proxies: int = 0,
     ) -> None:
         self._error_page = error_page
+        self._proxies = proxies
         self._routes = routes
         self._hosts = hosts
         self._any_host = any_host
@@ -85,14 +88,14 @@ class Edge:
                 repeated.add(name)
                 value = f"{headers[name]}, {value}"
             headers[name] = value
-        peer = scope.get("client")
+        client = scope.get("client")
         return Request(
             method=scope["method"],
             path=scope["path"],
             query=scope["query_string"].decode("latin-1"),
             headers=headers,
             body=b"",
-            peer=peer[0] if peer else "",
+            peer=_peer(client[0] if client else "", headers.get("x-forwarded-for", ""), self._proxies),
             support_id=self._entropy.token_bytes(6).hex(),
             repeated=frozenset(repeated),
         )
@@ -154,6 +157,15 @@ def refused(request: Request, error: OAuthError, tell: ErrorPage = error_respons
     detail = error.detail or error.description
     log.log(level, "%s %d %s support_id=%s: %s", request.path, error.status, error.code, request.support_id, detail)
     return tell(request, error)
+
+
+def _peer(connected: str, forwarded_for: str, proxies: int) -> str:
+    """Who asks: each proxy appends whom it was asked by, so the last of `proxies` entries is the client's address.
+
+    With fewer entries than proxies somebody went around one; then the connection is all that is known.
+    """
+    hops = [hop.strip() for hop in forwarded_for.split(",")] if proxies and forwarded_for else []
+    return hops[-proxies] if 0 < proxies <= len(hops) else connected
 
 
 async def _body(request: Request, receive: Receive) -> bytes:

@@ -13,6 +13,8 @@ from detent.core.exchange import Response
 from detent.web.respond import NO_STORE, SAFE
 
 HTML: Final = ("content-type", "text/html; charset=utf-8")
+# Under no-referrer browsers send `Origin: null` with our own forms (Fetch, "append a request Origin header").
+_SAFE: Final = (("x-content-type-options", "nosniff"), ("referrer-policy", "same-origin"))
 
 
 class Locks(msgspec.Struct, frozen=True):
@@ -25,7 +27,7 @@ class Locks(msgspec.Struct, frozen=True):
 
 
 def html_page(body: str, status: int = 200, locks: Locks = Locks()) -> Response:
-    headers = [HTML, *NO_STORE, *SAFE, ("content-security-policy", _policy(locks))]
+    headers = [HTML, *NO_STORE, *_SAFE, ("content-security-policy", _policy(locks))]
     if not locks.ancestors:
         headers.append(("x-frame-options", "DENY"))
     return Response(status, body.encode(), tuple(headers))

@@ -1,0 +1,201 @@
+"""`/authorize` (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2): what an app asks for, checked; then the dispatcher.
+
+Two halves: until client and redirect URI are proved, whatever is wrong is told to the person on a page; from then on
+it is told to the client (RFC 6749 §4.1.2.1). Response mode and `state` are settled first of all the rest, so that
+errors travel as answers do.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+
+from detent.core.api import granted
+from detent.core.client import Client, matching_redirect_uri
+from detent.core.errors import (
+    InvalidRequest,
+    OAuthError,
+    RegistrationNotSupported,
+    RequestNotSupported,
+    RequestUriNotSupported,
+    UnauthorizedClient,
+    UnsupportedResponseType,
+)
+from detent.core.exchange import Form, Request, Response
+from detent.core.ids import Seconds
+from detent.core.interaction import AuthorizationRequest
+from detent.core.scope import OFFLINE_ACCESS, OPENID, Scope, parse_scope
+from detent.endpoints.dispatch import Dispatcher
+from detent.endpoints.response_modes import Query
+from detent.endpoints.visitor import Visitors
+from detent.grants.issuing import REFRESH_TOKEN, Issuing
+from detent.registry import Registry, Route
+from detent.tokens.id_token import Hints
+from detent.web.form import parse_parameters
+
+RESPONSE_TYPE: Final = "code"
+PROMPTS: Final = ("none", "login", "consent", "select_account")
+MAX_ECHOED: Final = 4096  # characters of state and of nonce, each
+_CHALLENGE: Final = re.compile(r"[A-Za-z0-9\-_]{43}")
+_MAX_AGE: Final = re.compile(r"[0-9]{1,9}")
+_NOT_SUPPORTED: Final[dict[str, type[OAuthError]]] = {
+    "request": RequestNotSupported,
+    "request_uri": RequestUriNotSupported,
+    "registration": RegistrationNotSupported,
+}
+
+
+class AuthorizationEndpoint:
+    def __init__(
+        self, registry: Registry, issuing: Issuing, dispatcher: Dispatcher, visitors: Visitors, hints: Hints
+    ) -> None:
+        self._modes = registry.response_modes
+        self._issuing = issuing
+        self._dispatcher = dispatcher
+        self._visitors = visitors
+        self._hints = hints
+
+    def route(self) -> Route:
+        return Route("/authorize", ("GET", "POST"), self.handle, metadata="authorization_endpoint", page=True)
+
+    async def handle(self, request: Request) -> Response:
+        form = parse_parameters(request)
+        proved, client = await self._proved(form)
+        visitor = await self._visitors.of(request)
+        try:
+            asked = await self._checked(form, client, proved)
+        except OAuthError as error:
+            return await self._dispatcher.refuse(proved, error, request.support_id)
+        interaction = self._dispatcher.begin(visitor, asked)
+        response = await self._dispatcher.advance(interaction, visitor, request.support_id)
+        return self._visitors.greeted(visitor, response)
+
+    async def _proved(self, form: Form) -> tuple[AuthorizationRequest, Client]:
+        """To whom and how the answer goes. Raises InvalidRequest for the person: there is no client to tell."""
+        client_id = form.get("client_id")
+        if client_id is None:
+            raise InvalidRequest("The app did not say which one it is: client_id is missing.")
+        client = await self._issuing.store.client(client_id)
+        if client is None or not client.enabled:
+            raise InvalidRequest("No app with this client_id is registered here. Tell the people who run the app.")
+        redirect_uri = _redirect_uri(form, client)
+        state = _echoed(form, "state")
+        mode = self._modes.get(form.get("response_mode") or Query.name)
+        if mode:
+            mode.check(client, redirect_uri)
+        proved = AuthorizationRequest(
+            client.client_id,
+            redirect_uri,
+            form.get("redirect_uri") is not None,
+            mode.name if mode else Query.name,
+            scope=(),
+            audience=(),
+            state=state,
+        )
+        return proved, client
+
+    async def _checked(self, form: Form, client: Client, proved: AuthorizationRequest) -> AuthorizationRequest:
+        """The whole request. Raises OAuthError for the client."""
+        for name, error in _NOT_SUPPORTED.items():
+            if form.get(name) is not None:
+                raise error(f"The parameter {name} is not supported here; send the parameters themselves.")
+        if form.get("response_type") is None:
+            raise InvalidRequest("The parameter response_type is missing.")
+        if form.get("response_type") != RESPONSE_TYPE:
+            raise UnsupportedResponseType(f"Only response_type={RESPONSE_TYPE} is offered (OAuth 2.1).")
+        if form.get("response_mode") not in (None, proved.response_mode):
+            raise InvalidRequest(f"response_mode must be one of: {', '.join(self._modes)}.")
+        if "authorization_code" not in client.grant_types:
+            raise UnauthorizedClient("This client is not registered for the grant type authorization_code.")
+        apis = await self._issuing.asked_apis(form, client)
+        asked = form.get("scope")
+        scope = granted(client, apis, parse_scope(asked) if asked is not None else None)
+        nonce = _echoed(form, "nonce")
+        return msgspec.structs.replace(
+            proved,
+            scope=_without_idle_wishes(scope, client),
+            audience=tuple(api.identifier for api in apis),
+            nonce=nonce,
+            code_challenge=_code_challenge(form, client, nonce, scope),
+            prompt=_prompt(form),
+            max_age=_max_age(form),
+            login_hint=(form.get("login_hint") or "")[:256],
+            hinted_subject=self._hinted(form),
+        )
+
+    def _hinted(self, form: Form) -> str | None:
+        """Who must be signed in. Raises InvalidRequest for a hint that is no ID token of ours."""
+        given = form.get("id_token_hint")
+        if given is None:
+            return None
+        hint = self._hints.read(given)
+        if hint is None:
+            raise InvalidRequest("The id_token_hint is not an ID token of this server.")
+        return hint.subject
+
+
+def _redirect_uri(form: Form, client: Client) -> str:
+    """RFC 9700 §2.1: exactly one that is registered; left out only where one is and OpenID is not asked for."""
+    given = form.get("redirect_uri")
+    if given is None:
+        openid = OPENID in (form.get("scope") or "").split(" ")
+        if len(client.redirect_uris) == 1 and not openid:
+            return client.redirect_uris[0]
+        raise InvalidRequest("The app did not say where to go back to: redirect_uri is missing.")
+    if not matching_redirect_uri(client, given):
+        raise InvalidRequest(
+            "The redirect_uri is not one that this app registered. They are compared character by character; the "
+            "people who run the app can register it with: detent client update CLIENT_ID --redirect-uri URI"
+        )
+    return given
+
+
+def _echoed(form: Form, name: str) -> str | None:
+    value = form.get(name)
+    if value is not None and len(value) > MAX_ECHOED:
+        raise InvalidRequest(f"The parameter {name} is longer than {MAX_ECHOED} characters.")
+    return value
+
+
+def _without_idle_wishes(scope: Scope, client: Client) -> Scope:
+    """OpenID Connect Core §11: offline access is ignored where the client could not use it."""
+    if REFRESH_TOKEN in client.grant_types:
+        return scope
+    return tuple(name for name in scope if name != OFFLINE_ACCESS)
+
+
+def _code_challenge(form: Form, client: Client, nonce: str | None, scope: Scope) -> str | None:
+    """RFC 7636 §4.3, RFC 9700 §2.1.1: S256, for everybody but a confidential client exempted by its own switch."""
+    challenge, method = form.get("code_challenge"), form.get("code_challenge_method")
+    if challenge is None:
+        if client.require_pkce:
+            raise InvalidRequest("PKCE is required: code_challenge is missing (RFC 7636).")
+        if nonce is None or OPENID not in scope:
+            raise InvalidRequest("Without PKCE this client must send scope openid and a nonce (RFC 9700 2.1.1).")
+        if method is not None:
+            raise InvalidRequest("code_challenge_method came without a code_challenge.")
+        return None
+    if method != "S256":
+        raise InvalidRequest("code_challenge_method must be S256.")
+    if not _CHALLENGE.fullmatch(challenge):
+        raise InvalidRequest("code_challenge must be the 43 characters that S256 makes (RFC 7636 4.2).")
+    return challenge
+
+
+def _prompt(form: Form) -> tuple[str, ...]:
+    given = form.get("prompt")
+    prompt = tuple(dict.fromkeys(given.split(" "))) if given else ()
+    if unknown := [name for name in prompt if name not in PROMPTS]:
+        raise InvalidRequest(f"prompt can hold {', '.join(PROMPTS)}, not {' '.join(unknown)[:50]}.")
+    if "none" in prompt and len(prompt) > 1:
+        raise InvalidRequest("prompt=none cannot stand beside another value (OpenID Connect Core 3.1.2.1).")
+    return prompt
+
+
+def _max_age(form: Form) -> Seconds | None:
+    given = form.get("max_age")
+    if given is None:
+        return None
+    if not _MAX_AGE.fullmatch(given):
+        raise InvalidRequest("max_age must be a whole number of seconds.")
+    return Seconds(int(given))

@@ -1,0 +1,234 @@
+"""`/account`: my devices and apps, what I allowed, and what was ended for my safety; and the buttons to end each.
+
+A device is a session; the apps on it are the families that began there. What a button does is identity/'s and
+grants/ending.py's; every button answers with a redirect, so that a reload repeats nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from detent.core.authorization import Epochs
+from detent.core.client import Client
+from detent.core.consent import Consent
+from detent.core.errors import InvalidRequest
+from detent.core.exchange import Form, Request, Response
+from detent.core.family import Family, why_over
+from detent.core.ids import ClientId, FamilyKey, Instant
+from detent.core.people import User
+from detent.core.session import Session
+from detent.endpoints.dispatch import ACCOUNT, Dispatcher
+from detent.endpoints.end_session import SIGNED_OUT
+from detent.endpoints.visitor import Visitor, Visitors
+from detent.grants.ending import Ending
+from detent.identity.consents import Consents
+from detent.identity.sessions import Sessions
+from detent.pages import words
+from detent.pages.door import FormDoor
+from detent.pages.rendering import Rendering
+from detent.ports import Directory, Store
+from detent.registry import Route
+from detent.web.page import html_page, see_other
+
+FAMILIES_SHOWN: Final = 500
+TROUBLE_SHOWN_FOR: Final = 30 * 86400
+
+
+class AppHere(msgspec.Struct, frozen=True):
+    """An app that stays signed in: one family."""
+
+    key: str
+    name: str
+    first: Instant
+    last: Instant
+    network: str
+
+
+class Device(msgspec.Struct, frozen=True):
+    """A browser that is signed in."""
+
+    sid: str
+    name: str
+    current: bool
+    first: Instant
+    last: Instant
+    network: str
+    apps: tuple[AppHere, ...]
+
+
+class Allowed(msgspec.Struct, frozen=True):
+    client_id: str
+    name: str
+    given_at: Instant
+    asked: tuple[words.Asked, ...]
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    at: Instant
+    sentence: str
+
+
+class AccountPage:
+    def __init__(
+        self,
+        rendering: Rendering,
+        door: FormDoor,
+        visitors: Visitors,
+        dispatcher: Dispatcher,
+        sessions: Sessions,
+        consents: Consents,
+        ending: Ending,
+        store: Store,
+        directory: Directory,
+    ) -> None:
+        self._rendering = rendering
+        self._door = door
+        self._visitors = visitors
+        self._dispatcher = dispatcher
+        self._sessions = sessions
+        self._consents = consents
+        self._ending = ending
+        self._store = store
+        self._directory = directory
+
+    def routes(self) -> tuple[Route, ...]:
+        return (
+            Route("/account", ("GET", "POST"), self.handle, page=True),
+            Route("/", ("GET",), self.home, page=True),
+        )
+
+    async def home(self, request: Request) -> Response:
+        return see_other(ACCOUNT)
+
+    async def handle(self, request: Request) -> Response:
+        visitor = await self._visitors.of(request)
+        if visitor.session is None:
+            response = await self._dispatcher.advance(self._dispatcher.begin(visitor), visitor, request.support_id)
+            return self._visitors.greeted(visitor, response)
+        if request.method == "POST":
+            form = self._door.form(request, visitor)
+            return await self._act(form, visitor, visitor.session, request)
+        return await self._page(visitor, visitor.session)
+
+    # Buttons
+
+    async def _act(self, form: Form, visitor: Visitor, session: Session, request: Request) -> Response:
+        now = visitor.now
+        sign_out = partial(
+            self._sessions.sign_out, session.subject, now, origin=request.origin, support_id=request.support_id
+        )
+        if sid := form.get("sign-out"):
+            await sign_out(only=sid)
+            return self._left() if sid == session.sid else see_other(ACCOUNT)
+        if form.get("sign-out-others"):
+            await sign_out(but=session.sid)
+            return see_other(ACCOUNT)
+        if form.get("sign-out-all"):
+            await sign_out()
+            return self._left()
+        if name := form.get("end-app"):
+            await self._end_app(name, session, now, request)
+            return see_other(ACCOUNT)
+        if client_id := form.get("withdraw"):
+            await self._consents.withdraw(session.subject, ClientId(client_id), now, request.support_id)
+            return see_other(ACCOUNT)
+        raise InvalidRequest("No button of this page was pressed.")
+
+    def _left(self) -> Response:
+        return see_other(SIGNED_OUT).with_headers(self._visitors.signed_out())
+
+    async def _end_app(self, name: str, session: Session, now: Instant, request: Request) -> None:
+        """Nobody ends another person's."""
+        key = FamilyKey.parse(name)
+        if key:
+            await self._ending.end(
+                key,
+                "person",
+                now,
+                origin=request.origin,
+                support_id=request.support_id,
+                only_if=lambda family: family.authorization.subject == session.subject,
+            )
+
+    # What is shown
+
+    async def _page(self, visitor: Visitor, session: Session) -> Response:
+        now = visitor.now
+        person = await self._directory.user(session.subject)
+        sessions = await self._directory.sessions(session.subject)
+        families = await self._directory.families(subject=session.subject, limit=FAMILIES_SHOWN)
+        clients = await self._clients(families)
+        server_epoch = (await self._store.installation()).server_epoch
+        present = Epochs(session.epochs.user, 0, server_epoch)
+        over = {each.sid: each.life.over(now) or each.epochs.behind(present) for each in sessions}
+        live = [each for each in families if self._lives(each, clients, present, over, now)]
+        devices = [_device(each, session, live, clients) for each in sessions if not over[each.sid]]
+        there = {device.sid for device in devices}
+        elsewhere = [_app(each, clients) for each in live if each.authorization.session_id not in there]
+        body = self._rendering.page(
+            "account",
+            person=person,
+            name=_name_of(person),
+            devices=sorted(devices, key=lambda device: not device.current),
+            elsewhere=elsewhere,
+            allowed=[await self._allowed(each) for each in await self._directory.consents(session.subject)],
+            trouble=_trouble(families, clients, now),
+            now=now,
+            csrf=visitor.form_token,
+        )
+        return self._visitors.greeted(visitor, html_page(body))
+
+    async def _clients(self, families: Sequence[Family]) -> dict[str, Client]:
+        names = {family.authorization.client_id for family in families}
+        found = [await self._store.client(name) for name in sorted(names)]
+        return {client.client_id: client for client in found if client}
+
+    @staticmethod
+    def _lives(
+        family: Family, clients: dict[str, Client], present: Epochs, over: Mapping[str, object], now: Instant
+    ) -> bool:
+        granted = family.authorization
+        client = clients.get(granted.client_id)
+        if client is None or not client.enabled or not family.generation:
+            return False
+        session_over = granted.ends_with_session and bool(over.get(granted.session_id or "", True))
+        epochs = msgspec.structs.replace(present, client=client.epoch)
+        return not why_over(family, epochs, now, session_over=session_over)
+
+    async def _allowed(self, consent: Consent) -> Allowed:
+        client = await self._store.client(consent.client_id)
+        apis = [await self._store.api(place) for place in consent.leave if place]
+        asked = words.asked_for(consent.leave, [api for api in apis if api])
+        name = (client.client_name if client else "") or consent.client_id
+        return Allowed(consent.client_id, name, consent.given_at, asked)
+
+
+def _device(each: Session, current: Session, live: Sequence[Family], clients: dict[str, Client]) -> Device:
+    apps = tuple(_app(family, clients) for family in live if family.authorization.session_id == each.sid)
+    last = max([each.life.last_used_at, *(app.last for app in apps)])
+    return Device(each.sid, each.device, each.sid == current.sid, each.created_at, last, each.origin.network, apps)
+
+
+def _app(family: Family, clients: dict[str, Client]) -> AppHere:
+    granted = family.authorization
+    client = clients[granted.client_id]
+    name = client.client_name or client.client_id
+    return AppHere(family.key.text, name, granted.created_at, family.last_used_at, family.origin.network)
+
+
+def _trouble(families: Sequence[Family], clients: dict[str, Client], now: Instant) -> list[Trouble]:
+    """What its person should know: told for thirty days, the latest first."""
+    found = []
+    for family in families:
+        client = clients.get(family.authorization.client_id)
+        app = (client.client_name if client else "") or family.authorization.client_id
+        for event in family.history:
+            if event.name in words.TROUBLE and now - event.at < TROUBLE_SHOWN_FOR:
+                found.append(Trouble(event.at, words.TROUBLE[event.name].format(app=app)))
+    return sorted(found, key=lambda each: each.at, reverse=True)
+
+
+def _name_of(person: User | None) -> str:
+    return str((person.claims.get("name") if person else "") or (person.username if person else ""))

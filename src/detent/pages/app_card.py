@@ -1,0 +1,37 @@
+"""Who asks: an app as people are shown it, on the sign-in, consent and sign-out pages."""
+
+from urllib.parse import urlsplit
+
+import msgspec
+
+from detent.core.client import Client
+
+
+class AppCard(msgspec.Struct, frozen=True):
+    """`site` is the host that gets the answer: what the app cannot choose freely."""
+
+    name: str
+    site: str
+    logo_uri: str
+    client_uri: str
+    policy_uri: str
+    tos_uri: str
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The CSP source of its logo."""
+        parts = urlsplit(self.logo_uri)
+        return (f"{parts.scheme}://{parts.netloc}",) if self.logo_uri else ()
+
+
+def card_of(client: Client, redirect_uri: str = "") -> AppCard:
+    parts = urlsplit(redirect_uri)
+    site = (parts.hostname or parts.scheme) if redirect_uri else ""
+    return AppCard(
+        client.client_name or client.client_id,
+        site,
+        client.logo_uri,
+        client.client_uri,
+        client.policy_uri,
+        client.tos_uri,
+    )

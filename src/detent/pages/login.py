@@ -1,0 +1,155 @@
+"""`/login`: name and password, once the interaction waits for that; then back to the dispatcher.
+
+The answer to a wrong password and to an unknown name is the same page (attack U1). Whoever is signed in already is
+sent on, so a tab that was left open does no harm.
+"""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from detent.core.errors import AccessDenied, OAuthError, SlowDown, TemporarilyUnavailable
+from detent.core.exchange import Form, Request, Response
+from detent.core.interaction import Interaction
+from detent.core.interaction import SignIn as SignInStep
+from detent.core.people import User
+from detent.endpoints.dispatch import Dispatcher
+from detent.endpoints.visitor import Visitor, Visitors
+from detent.identity.devices import device_name
+from detent.identity.sessions import Sessions
+from detent.identity.sign_in import SignIn
+from detent.pages import words
+from detent.pages.app_card import card_of
+from detent.pages.door import FormDoor
+from detent.pages.rendering import Rendering
+from detent.ports import Directory
+from detent.registry import Route
+from detent.web.asgi import refused
+from detent.web.form import parse_parameters
+from detent.web.page import Locks, html_page, leads_to
+
+WRONG = "The username or the password is wrong."
+
+
+class LoginPage:
+    def __init__(
+        self,
+        rendering: Rendering,
+        door: FormDoor,
+        visitors: Visitors,
+        dispatcher: Dispatcher,
+        sign_in: SignIn,
+        sessions: Sessions,
+        directory: Directory,
+        error_page: Callable[[Request, OAuthError], Response],
+    ) -> None:
+        self._rendering = rendering
+        self._door = door
+        self._visitors = visitors
+        self._dispatcher = dispatcher
+        self._sign_in = sign_in
+        self._sessions = sessions
+        self._directory = directory
+        self._error_page = error_page
+
+    def route(self) -> Route:
+        return Route("/login", ("GET", "POST"), self.handle, page=True)
+
+    async def handle(self, request: Request) -> Response:
+        visitor = await self._visitors.of(request)
+        if request.method == "POST":
+            return await self._post(request, visitor)
+        sealed = parse_parameters(request).get("interaction")
+        if sealed is None:  # somebody typed the address
+            response = await self._dispatcher.advance(self._dispatcher.begin(visitor), visitor, request.support_id)
+            return self._visitors.greeted(visitor, response)
+        interaction = self._dispatcher.opened(sealed, visitor)
+        step = await self._dispatcher.step(interaction, visitor)
+        if not isinstance(step, SignInStep):
+            return await self._dispatcher.advance(interaction, visitor, request.support_id)
+        return await self._page(interaction, step, visitor)
+
+    async def _post(self, request: Request, visitor: Visitor) -> Response:
+        form = self._door.form(request, visitor)
+        interaction = self._dispatcher.opened(form.get("interaction"), visitor)
+        if form.get("cancel"):
+            denied = AccessDenied("The person did not sign in.")
+            return await self._dispatcher.refuse(interaction.request, denied, request.support_id)
+        if form.get("continue"):
+            return await self._go_on(interaction, visitor, request)
+        username, password = form.get("username") or "", form.get("password") or ""
+        try:
+            user = await self._sign_in.verify(
+                username,
+                password,
+                peer=request.peer,
+                known=frozenset(visitor.known),
+                now=visitor.now,
+                support_id=request.support_id,
+            )
+        except (SlowDown, TemporarilyUnavailable) as error:
+            page = await self._again(interaction, visitor, form, error.description, error.status)
+            return page.with_headers(("retry-after", str(error.retry_after or 1)))
+        if user is None:
+            return await self._again(interaction, visitor, form, WRONG, 422)
+        return await self._signed_in(interaction, visitor, request, user)
+
+    async def _go_on(self, interaction: Interaction, visitor: Visitor, request: Request) -> Response:
+        """The person chose the account that is signed in: enough where only a choice was asked for."""
+        step = await self._dispatcher.step(interaction, visitor)
+        if visitor.session and step == SignInStep("choose"):
+            interaction = replace(interaction, signed_in=visitor.session.sid)
+        return await self._dispatcher.advance(interaction, visitor, request.support_id)
+
+    async def _signed_in(self, interaction: Interaction, visitor: Visitor, request: Request, user: User) -> Response:
+        session, cookie = await self._sessions.begin(
+            user,
+            visitor.now,
+            request_origin=request.origin,
+            device=device_name(request.headers.get("user-agent", "")),
+            amr=("pwd",),
+            present=visitor.session,
+            support_id=request.support_id,
+        )
+        here = replace(visitor, session=session)
+        try:
+            response = await self._dispatcher.advance(
+                replace(interaction, signed_in=session.sid), here, request.support_id
+            )
+        except OAuthError as error:  # they are signed in all the same, and the cookie before it is void
+            response = refused(request, error, self._error_page)
+        return response.with_headers(*self._visitors.signed_in(visitor, session, cookie))
+
+    async def _again(
+        self, interaction: Interaction, visitor: Visitor, form: Form, message: str, status: int
+    ) -> Response:
+        step = await self._dispatcher.step(interaction, visitor)
+        step = step if isinstance(step, SignInStep) else SignInStep("signed_out")
+        return await self._page(interaction, step, visitor, form.get("username") or "", message, status)
+
+    async def _page(
+        self,
+        interaction: Interaction,
+        step: SignInStep,
+        visitor: Visitor,
+        username: str | None = None,
+        message: str = "",
+        status: int = 200,
+    ) -> Response:
+        request = interaction.request
+        client = await self._dispatcher.client_of(request) if request else None
+        app = card_of(client, request.redirect_uri) if client and request else None
+        present = await self._directory.user(visitor.session.subject) if visitor.session else None
+        body = self._rendering.page(
+            "login",
+            app=app,
+            why=words.WHY[step.why],
+            present=present,
+            may_continue=step.why == "choose" and present is not None,
+            username=username if username is not None else (request.login_hint if request else ""),
+            message=message,
+            csrf=visitor.form_token,
+            interaction=self._dispatcher.sealed(interaction),
+        )
+        forms = (leads_to(request.redirect_uri),) if request else ()
+        return html_page(body, status, Locks(images=app.images if app else (), forms=forms))
