@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import pytest
 
+pytest.register_assert_rewrite("detent.testing.store_contract")  # before any folder's conftest imports it
 collect_ignore = [] if find_spec("playwright") else ["browser"]  # `./check browser` installs it
 
 

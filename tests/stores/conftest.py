@@ -9,8 +9,6 @@ import pytest
 from detent.stores.sqlite import SqliteStore
 from tests.stores.disk import Disk
 
-pytest.register_assert_rewrite("detent.testing.store_contract")
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
