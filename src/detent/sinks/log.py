@@ -19,7 +19,7 @@ import msgspec
 from detent.core.events import Event, EventName, told
 
 ALARMS: Final[frozenset[EventName]] = frozenset(
-    {"reuse_detected", "reuse_refused", "suspected", "store_behind", "code_replayed"}
+    {"reuse_detected", "reuse_refused", "suspected", "store_behind", "code_replayed", "sign_in_throttled"}
 )
 WAITING_LINES: Final = 10_000
 _log = logging.getLogger("detent.events")
