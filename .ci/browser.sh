@@ -6,7 +6,7 @@
 parts=.detent/browser
 
 browser_parts() {
-    command -v chromium || debian_chromium || npm_chromium || echo "No Chromium for this machine."
+    chromium --version 2>/dev/null || debian_chromium || npm_chromium || echo "No Chromium for this machine."
     npm_packages clients || echo "No npm packages."
 }
 
