@@ -19,6 +19,7 @@ import msgspec
 
 from detent.core.client import LOOPBACK_HOSTS
 from detent.core.family import Ahead
+from detent.core.policy import DAY, MINUTE
 
 FILE_NAME: Final = "detent.toml"
 PREFIX: Final = "DETENT_"
@@ -72,6 +73,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             danger="`advance` trusts handles that a restored store does not remember.",
         ),
     ] = "refuse"
+    session_idle: Annotated[
+        int,
+        About("How long a sign-in that is not used lasts, in the browser.", "seconds", MINUTE, 400 * DAY),
+    ] = 3 * DAY
+    session_absolute: Annotated[
+        int,
+        About("How long a sign-in lasts at most; 400 days is what browsers keep.", "seconds", MINUTE, 400 * DAY),
+    ] = 14 * DAY
+    sign_in_failures: Annotated[
+        int,
+        About("How many wrong passwords one address may try for one account in 15 minutes.", low=1, high=1000),
+    ] = 10
+    proxies: Annotated[
+        int,
+        About(
+            "How many proxies of yours stand before the server, each adding to `X-Forwarded-For`.",
+            low=0,
+            high=10,
+            danger="One too many, and anybody can pass for any address; one too few, and all people share one.",
+        ),
+    ] = 0
     log_level: Annotated[LogLevel, About("The least level that is logged.")] = "info"
     sources: Mapping[str, str] = MappingProxyType({})
 
@@ -258,6 +280,7 @@ def production_problems(settings: Settings) -> list[Problem]:
         "issuer": _issuer_fault(settings.issuer),
         "host": _host_fault(settings),
         "password_grant": _password_grant_fault(settings),
+        "session_idle": _session_fault(settings),
         "data": _data_fault(settings.data),
     }
     return [Problem(name, settings.source(name), fault) for name, fault in faults.items() if fault]
@@ -274,6 +297,7 @@ def development_problems(settings: Settings) -> list[Problem]:
         "profile": f"development mode has the password grant, which oauth21 refuses. {without}"
         if settings.profile == "oauth21"
         else "",
+        "session_idle": _session_fault(settings),
     }
     return [Problem(name, settings.source(name), fault) for name, fault in faults.items() if fault]
 
@@ -311,6 +335,15 @@ def _password_grant_fault(settings: Settings) -> str:
     if settings.password_grant and settings.profile == "oauth21":
         return f"OAuth 2.1 has no password grant, and the profile is oauth21 ({settings.source('profile')}). Drop one."
     return ""
+
+
+def _session_fault(settings: Settings) -> str:
+    if settings.session_idle <= settings.session_absolute:
+        return ""
+    return (
+        f"{settings.session_idle} s is longer than a session lasts at most: session_absolute "
+        f"({settings.source('session_absolute')}) is {settings.session_absolute} s. Lower one or raise the other."
+    )
 
 
 def _data_fault(data: Path) -> str:

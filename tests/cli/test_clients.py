@@ -53,6 +53,36 @@ def test_a_client_is_what_was_asked_for(cli: Cli) -> None:
     assert all(knob["overridden"] for knob in added["policy"].values())
 
 
+def test_rfc7591_2_what_people_are_shown_and_where_the_browser_may_go_can_be_chosen_and_changed(cli: Cli) -> None:
+    pages = {name: f"https://app.example/{name}" for name in ("client_uri", "logo_uri", "policy_uri", "tos_uri")}
+    flags = [text for name, url in pages.items() for text in (f"--{name.replace('_', '-')}", url)]
+    back = (
+        "--post-logout-redirect-uri",
+        "https://app.example/",
+        "--post-logout-redirect-uri",
+        "https://app.example/out",
+    )
+    added = cli.json("client", "add", "--kind", "web", *flags, *back, "--first-party", "--no-require-pkce")
+    assert {name: added[name] for name in pages} == pages
+    assert added["post_logout_redirect_uris"] == ["https://app.example/", "https://app.example/out"]
+    assert (added["first_party"], added["require_pkce"]) == (True, False)
+    told = " ".join(cli("client", "show", added["client_id"]).split())
+    assert "logo_uri https://app.example/logo_uri" in told
+    assert "post_logout_redirect_uris https://app.example/ https://app.example/out" in told
+    assert "first_party yes require_pkce no" in told
+    update = ("client", "update", added["client_id"])
+    changed = cli.json(
+        *update, "--no-first-party", "--require-pkce", "--logo-uri", "", "--post-logout-redirect-uri", ""
+    )
+    assert (changed["first_party"], changed["require_pkce"], changed["logo_uri"]) == (False, True, "")
+    assert (changed["post_logout_redirect_uris"], changed["tos_uri"]) == ([], pages["tos_uri"])
+
+
+def test_a_new_client_is_nobodys_own_and_needs_pkce(cli: Cli) -> None:
+    added = cli.json("client", "add", "--kind", "web")
+    assert (added["first_party"], added["require_pkce"], added["post_logout_redirect_uris"]) == (False, True, [])
+
+
 def test_show_says_which_values_are_the_kinds_and_by_which_clause(cli: Cli) -> None:
     client_id = cli.json("client", "add", "--kind", "native", "--overlap", "10")["client_id"]
     policy = cli.json("client", "show", client_id)["policy"]
@@ -202,6 +232,10 @@ def test_x10_lifetimes_that_are_no_numbers_are_refused(life: str, value: str, cl
         (("--kind", "browser", "--redirect-uri", "app:/cb"), "private schemes are for native"),
         (("--kind", "browser", "--origin", "https://app.example/"), "must be scheme://host[:port]"),
         (("--kind", "browser", "--no-rotating"), "a public client always rotates"),
+        (("--kind", "browser", "--no-require-pkce"), "cannot do without PKCE"),
+        (("--kind", "web", "--logo-uri", "http://app.example/logo.png"), "must be an https URL"),
+        (("--kind", "web", "--tos-uri", "javascript:alert(1)"), "must be an https URL"),
+        (("--kind", "web", "--post-logout-redirect-uri", "http://app.example/"), "must use https outside loopback"),
         (("--kind", "native", "--idle", "7200"), "longer than twice access_life"),
         (("--kind", "native", "--absolute", "86400"), "absolute (86400 s) must not be shorter"),
         (("--kind", "web", "--audience", API), "register https://api.example/ first"),

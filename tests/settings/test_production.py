@@ -64,6 +64,17 @@ def test_m8_oauth21_and_the_password_grant_exclude_each_other(tmp_path: Path) ->
     assert problems(tmp_path, **chosen) == []
 
 
+@pytest.mark.parametrize("absolute", ["3600", "86399"])
+def test_a_session_that_may_idle_longer_than_it_lasts_is_refused_in_every_mode(absolute: str, tmp_path: Path) -> None:
+    chosen = {"data": str(tmp_path), "session_idle": "86400", "session_absolute": absolute}
+    tmp_path.chmod(0o700)
+    for found in (development_problems(load(chosen, {})), production_problems(load(chosen | {"issuer": ISSUER}, {}))):
+        (problem,) = found
+        assert (problem.name, problem.source) == ("session_idle", "--session-idle")
+        assert f"session_absolute (--session-absolute) is {absolute} s" in problem.sentence
+    assert problems(tmp_path, issuer=ISSUER, session_idle="86400", session_absolute="86400") == []
+
+
 @pytest.mark.parametrize("mode", [0o755, 0o750, 0o701])
 def test_l4_m8_a_data_directory_open_to_others_is_refused(mode: int, tmp_path: Path) -> None:
     settings = load({"data": str(tmp_path), "issuer": ISSUER}, {})

@@ -40,7 +40,14 @@ class ClientFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What can be chosen of a client, by RFC 7591 name; UNSET leaves it, None takes a default back."""
 
     client_name: str | UnsetType = UNSET
+    client_uri: str | UnsetType = UNSET
+    logo_uri: str | UnsetType = UNSET
+    policy_uri: str | UnsetType = UNSET
+    tos_uri: str | UnsetType = UNSET
+    first_party: bool | UnsetType = UNSET
+    require_pkce: bool | UnsetType = UNSET
     redirect_uris: tuple[str, ...] | UnsetType = UNSET
+    post_logout_redirect_uris: tuple[str, ...] | UnsetType = UNSET
     web_origins: tuple[str, ...] | UnsetType = UNSET
     grant_types: tuple[str, ...] | UnsetType = UNSET
     scope: Scope | UnsetType = UNSET

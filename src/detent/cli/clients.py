@@ -16,9 +16,16 @@ from detent.core.policy import ClientKind, OnReuse
 
 fields_options = together(
     one("--name", "client_name", "What people are shown."),
+    one("--client-uri", "client_uri", "The client's home page, shown to people."),
+    one("--logo-uri", "logo_uri", "A picture of the client, shown to people."),
+    one("--policy-uri", "policy_uri", "Its privacy policy, linked where people are asked for consent."),
+    one("--tos-uri", "tos_uri", "Its terms of service, linked there too."),
+    switch("--first-party/--no-first-party", "first_party", "Your own app: people are not asked for consent."),
     many("--redirect-uri", "redirect_uris", "Where the browser comes back to, compared exactly."),
+    many("--post-logout-redirect-uri", "post_logout_redirect_uris", "Where it may come back to after signing out."),
     many("--origin", "web_origins", "A browser origin (scheme://host[:port]) that may read answers."),
     many("--grant", "grant_types", "A grant type."),
+    switch("--require-pkce/--no-require-pkce", "require_pkce", "Off for a confidential client that sends a nonce."),
     many("--scope", "scope", "What the client may ever ask for."),
     one("--audience", "default_audience", "The API that is meant when it names none.", lambda given: given or None),
     switch("--rotating/--no-rotating", "rotating", "Whether refresh tokens turn (confidential clients)."),

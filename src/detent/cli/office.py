@@ -11,7 +11,11 @@ from detent.admin.families import Families
 from detent.admin.registrations import Registrations
 from detent.app import House, Outside
 from detent.core.errors import StoreUnavailable
+from detent.core.ids import Seconds
+from detent.core.policy import MINUTE
+from detent.core.session import SessionPolicy
 from detent.identity.passwords import Passwords
+from detent.identity.throttle import Allowance, Allowances
 from detent.keys.file import FileKeys
 from detent.settings import Settings
 from detent.sinks.log import LogSink
@@ -63,7 +67,15 @@ async def opened(
     try:
         keys = FileKeys.open(settings.data / KEYS_FOLDER, clock)
         outside = Outside(store, store, keys, clock, SystemEntropy(), LogSink(), passwords)
-        house = House(outside, issuer=issuer, password_grant=password_grant, store_behind=settings.store_behind)
+        house = House(
+            outside,
+            issuer=issuer,
+            password_grant=password_grant,
+            store_behind=settings.store_behind,
+            session_policy=SessionPolicy(Seconds(settings.session_idle), Seconds(settings.session_absolute)),
+            allowances=Allowances(Allowance(settings.sign_in_failures, Seconds(15 * MINUTE))),
+            proxies=settings.proxies,
+        )
         yield Office(settings, outside, keys, house)
     finally:
         passwords.close()
