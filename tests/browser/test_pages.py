@@ -9,9 +9,13 @@ from playwright.sync_api import Page
 from detent.core.changes import ReplaceClient
 from tests.browser.looks import accessible, pictured
 from tests.browser.people import Browse
-from tests.browsing import request_of
+from tests.browsing import Browser, request_of
 from tests.serving import API, REPORTS, RETURN_URI, Detent
 
+PHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 "
+    "Mobile/15E148 Safari/604.1"
+)
 LONG = "A name as long as somebody once gave to an app, without a single thought for the people who read it on a phone"
 
 
@@ -52,9 +56,7 @@ def test_every_page_is_legible_to_everybody(dressed: Detent, browse: Browse) -> 
     seen(page, "login-wrong")
     log_in(page)
     seen(page, "consent")
-    at_authorize(
-        dressed, page, "app", resource=(API, REPORTS), scope="openid profile email read write offline_access"
-    )
+    at_authorize(dressed, page, "app", resource=(API, REPORTS), scope="openid profile email read write offline_access")
     seen(page, "consent-long")
     at_authorize(dressed, page, prompt="select_account")
     seen(page, "login-choose")
@@ -67,10 +69,7 @@ def test_every_page_is_legible_to_everybody(dressed: Detent, browse: Browse) -> 
 
 
 def test_the_account_page_is_legible_to_everybody(dressed: Detent, browse: Browse) -> None:
-    from tests.browsing import Browser
-
-    phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"
-    with Browser(dressed, phone) as elsewhere:
+    with Browser(dressed, PHONE) as elsewhere:
         stolen = elsewhere.tokens("spa", scope="openid read")
         dressed.refresh("spa", stolen["refresh_token"])
         dressed.refresh("spa", stolen["refresh_token"])
