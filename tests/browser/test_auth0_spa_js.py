@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from detent.core.ids import ClientId
 from detent.core.policy import Overrides
 from tests.browser.apps import auth0_spa_js, registered, sign_in
 from tests.browser.people import Browse
@@ -80,11 +81,11 @@ def test_a_dead_refresh_token_falls_back_to_the_session_by_web_message(
     )
     page = browse(troubles="status of 400")
     signed_in(page, app)
-    families = detent.thread.call(detent.house.outside.directory.families(client_id="demo"))
+    families = detent.thread.call(detent.house.outside.directory.families(client_id=ClientId("demo")))
     for family in families:
         detent.thread.call(detent.house.ending.end(family.key, "operator", detent.clock.now()))
     assert detent.secret(page.evaluate(FRESH)).status_code == 200
-    after = detent.thread.call(detent.house.outside.directory.families(client_id="demo"))
+    after = detent.thread.call(detent.house.outside.directory.families(client_id=ClientId("demo")))
     assert [family.status for family in after].count("live") == 1
 
 

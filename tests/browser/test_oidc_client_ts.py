@@ -102,7 +102,7 @@ def test_b13_the_same_if_the_thief_is_first(detent: Detent, app: Site, browse: B
     assert "Unknown or invalid refresh token" in thief.evaluate(SILENT)
 
 
-def test_b18_tokens_may_be_kept_in_memory_alone(detent: Detent, site: MakeSite, browse: Browse) -> None:
+def test_tokens_may_be_kept_in_memory_alone(detent: Detent, site: MakeSite, browse: Browse) -> None:
     served = site()
     registered(detent, served)
     app = oidc_client_ts(detent, served)
