@@ -1,0 +1,60 @@
+"""Paths, ids and names of the pages are public API: docs/pages.md and the real pages say the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.browsing import Browser, Page
+from tests.fixtures import keys_folder, standing
+from tests.serving import Detent
+
+__all__ = ["keys_folder", "standing"]
+
+ROOT = Path(__file__).parents[2]
+ROWS = re.findall(r"^\| (`/.*|any of them) \| .* \| (.*) \| (.*)\|$", (ROOT / "docs" / "pages.md").read_text(), re.M)
+
+
+def test_the_page_lists_every_path(standing: Detent) -> None:
+    listed = {path for first, _, _ in ROWS for path in re.findall(r"`(/[a-z-]+)`", first)}
+    routed = {path for path, route in standing.house.registry.routes.items() if route.page}
+    assert listed == routed - {"/", "/authorize", "/oidc/logout", "/v2/logout"}
+
+
+@pytest.fixture(scope="module")
+def pages(standing: Detent) -> dict[str, Page]:
+    with Browser(standing) as elsewhere, Browser(standing) as browser:
+        elsewhere.tokens("app", scope="openid read offline_access")
+        login = browser.authorize()
+        consent = browser.log_in(login)
+        browser.allow(consent)
+        chosen = browser.authorize(prompt="select_account")
+        account = browser.open("/account")
+        logout = browser.open("/logout")
+        signed_out = browser.press(logout, "logout-confirm")
+        error = browser.open("/authorize")
+    found = (login, chosen, consent, logout, signed_out, account, error)
+    return {first: page for (first, _, _), page in zip(ROWS, found, strict=True)}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[first for first, _, _ in ROWS])
+def test_every_id_and_name_is_there(pages: dict[str, Page], row: tuple[str, str, str]) -> None:
+    first, ids, names = row
+    text = pages[first].text
+    assert set(re.findall(r"`([a-z-]+)`", ids)) <= set(re.findall(r'\bid="([a-z-]+)"', text))
+    assert set(re.findall(r"`([a-z-]+)`", names)) <= set(re.findall(r'\bname="([a-z-]+)"', text))
+
+
+def test_enter_signs_in_and_does_not_cancel(pages: dict[str, Page]) -> None:
+    """The first submit button of a form is its default (HTML, implicit submission)."""
+    for first in ("`/login`", "`/consent`", "`/logout`"):
+        buttons = re.findall(r'<button id="([a-z-]+)"', pages[first].text)
+        assert buttons[0] in ("login", "consent-accept", "logout-confirm")
+
+
+def test_password_managers_find_the_fields(pages: dict[str, Page]) -> None:
+    text = pages["`/login`"].text
+    assert 'autocomplete="username"' in text
+    assert 'autocomplete="current-password"' in text
+    for field in ("username", "password"):
+        assert f'<label for="{field}">' in text
