@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 from hypothesis import given, settings
@@ -12,40 +13,72 @@ from detent.core.changes import (
     Changes,
     ConsumeRecord,
     EndFamilies,
+    EndSessions,
     InsertApi,
     InsertClient,
     InsertFamily,
     InsertRecord,
+    InsertSession,
     InsertUser,
     Part,
     RaiseServerEpoch,
     RemoveApi,
     RemoveClient,
+    RemoveConsent,
     RemoveUser,
     ReplaceApi,
     ReplaceClient,
     ReplaceFamily,
     ReplaceRecord,
+    ReplaceSession,
     ReplaceUser,
+    SaveConsent,
+    SlideSession,
+    Which,
 )
 from detent.core.errors import Conflict
-from detent.core.ids import ClientId, Instant, Subject, placement_of
+from detent.core.ids import ClientId, Instant, SessionKey, Subject, placement_of
+from detent.core.session import SessionLife
 from detent.stores.memory import MemoryStore
 from detent.stores.sqlite import SqliteStore
-from detent.testing.factories import NOW, a_client, a_family, a_record, a_user, an_api, an_event
+from detent.testing.factories import (
+    NOW,
+    a_client,
+    a_consent,
+    a_family,
+    a_record,
+    a_session,
+    a_user,
+    an_api,
+    an_authorization,
+    an_event,
+)
 from detent.testing.store_contract import CompleteStore
 
 names = st.sampled_from(["a", "b"])
 spellings = st.sampled_from(["Ann", "ann", "Bob"])
 versions = st.integers(1, 3)
 small = st.integers(0, 2)
+sids = st.builds(lambda number, subject: a_session(number, subject=subject).sid, small, names)
 families = st.builds(
-    lambda number, subject, client, version, generation, suspected, end: a_family(
+    lambda number, subject, client, version, generation, suspected, end, sid, offline: a_family(
         number, subject=subject, client_id=client, version=version, generation=generation, suspected=suspected,
         absolute_until=NOW + end,
+        authorization=an_authorization(
+            subject, client, session_id=sid, scope=("read", "offline_access") if offline else ("read",)
+        ),
     ),
-    small, names, names, versions, small, st.booleans(), small,
+    small, names, names, versions, small, st.booleans(), small, st.none() | sids, st.booleans(),
 )  # fmt: skip
+lives = st.builds(
+    lambda used, idle, end: SessionLife(Instant(NOW + used), Instant(NOW + idle), Instant(NOW + end)),
+    small, small, small,
+)  # fmt: skip
+sessions = st.builds(
+    lambda number, subject, version, life: a_session(number, subject=subject, version=version, life=life),
+    small, names, versions, lives,
+)  # fmt: skip
+consents = st.builds(lambda who, app, version: a_consent(who, app, version=version), names, names, versions)
 records = st.builds(
     lambda key, version, end: a_record(key, version=version, expires_at=Instant(NOW + end)), names, versions, small
 )
@@ -59,10 +92,18 @@ parts: st.SearchStrategy[Part] = st.one_of(
     st.builds(InsertFamily, families),
     st.builds(ReplaceFamily, families),
     st.builds(
-        lambda who, app: EndFamilies(placement_of(who), Subject(who), "suspected", "suspected", ClientId(app)),
-        names,
-        names,
+        lambda who, which, app, sid, but: EndFamilies(placement_of(who), Subject(who), "x", which, app, sid, but),
+        names, st.sampled_from(get_args(Which)), st.none() | names, st.none() | sids, st.none() | sids,
     ),
+    st.builds(InsertSession, sessions),
+    st.builds(ReplaceSession, sessions),
+    st.builds(lambda session, life: SlideSession(session.key, life), sessions, lives),
+    st.builds(
+        lambda who, only, but: EndSessions(placement_of(who), Subject(who), "x", only, but),
+        names, st.none() | sids, st.none() | sids,
+    ),
+    st.builds(SaveConsent, consents),
+    st.builds(lambda who, app: RemoveConsent(Subject(who), ClientId(app)), names, names),
     st.builds(InsertRecord, records),
     st.builds(ReplaceRecord, records),
     st.builds(
@@ -78,7 +119,7 @@ parts: st.SearchStrategy[Part] = st.one_of(
     st.builds(ReplaceUser, users),
     st.builds(lambda name, version: RemoveUser(Subject(name), version), names, versions),
     st.just(RaiseServerEpoch()),
-)
+)  # fmt: skip
 told = st.lists(st.builds(lambda name: an_event(about=name), names), max_size=2)
 changes = st.builds(lambda parts, events: Changes(tuple(parts), tuple(events)), st.lists(parts, max_size=3), told)
 sweeps = st.integers(0, 3)
@@ -106,6 +147,12 @@ async def everything(store: CompleteStore) -> list[object]:
         [
             [await store.user(name), await store.user_by_name(spelt)]
             for name, spelt in zip(names, ["ann", "BOB"], strict=True)
+        ],
+        [[list(await store.sessions(Subject(name))), list(await store.consents(Subject(name)))] for name in names],
+        [
+            await store.session(SessionKey(placement_of(name), number.to_bytes(16, "big")))
+            for name in names
+            for number in (0, 1, 2)
         ],
         [list(listed) for listed in (await store.clients(), await store.apis(), await store.users())],
         [event for _, event in await store.events()],

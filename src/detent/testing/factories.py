@@ -8,11 +8,13 @@ from detent.core.api import Api
 from detent.core.authorization import Authorization
 from detent.core.changes import Record
 from detent.core.client import DEFAULT_GRANTS, AuthMethod, Client
+from detent.core.consent import Consent, Leave
 from detent.core.events import Event, EventName
 from detent.core.family import Family, Origin, Surroundings, born, with_first_handle
-from detent.core.ids import ClientId, FamilyKey, Instant, Subject, placement_of
+from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject, placement_of
 from detent.core.people import User
 from detent.core.policy import KINDS, ClientKind
+from detent.core.session import Session, SessionPolicy, new_life
 
 NOW = Instant(1_800_000_000)
 
@@ -51,3 +53,16 @@ def a_family(number: int = 1, *, subject: str = "alice", client_id: str = "app",
     begun = born(key, an_authorization(subject, client_id), Instant(NOW + policy.absolute), Origin())
     begun = with_first_handle(begun, policy, Surroundings(), bytes(32))
     return msgspec.structs.replace(begun, **fields)
+
+
+def a_session(number: int = 1, *, subject: str = "alice", **fields: Any) -> Session:
+    """A session that has just begun; `number` is its id, in the subject's placement."""
+    key = SessionKey(placement_of(subject), number.to_bytes(16, "big"))
+    life = new_life(SessionPolicy(), NOW)
+    plain = Session(key, Subject(subject), bytes(range(32)), NOW, NOW, ("pwd",), life, device="Firefox on Linux")
+    return msgspec.structs.replace(plain, **fields)
+
+
+def a_consent(subject: str = "alice", client_id: str = "app", **fields: Any) -> Consent:
+    leave: Leave = {"": ("openid",), "https://api.example/": ("read",)}
+    return msgspec.structs.replace(Consent(Subject(subject), ClientId(client_id), leave, NOW), **fields)

@@ -10,16 +10,20 @@ Leaves: durability across crashes to each backend's own tests. Needs pytest and 
 from detent.testing.store_contract.atomicity import AtomicityContract
 from detent.testing.store_contract.base import CompleteStore
 from detent.testing.store_contract.concurrency import ConcurrencyContract
+from detent.testing.store_contract.consents import ConsentContract
 from detent.testing.store_contract.directory import DirectoryContract
 from detent.testing.store_contract.families import FamilyContract
 from detent.testing.store_contract.records import RecordContract
 from detent.testing.store_contract.registrations import RegistrationContract
+from detent.testing.store_contract.sessions import SessionContract
 
 
 class StoreContract(
     FamilyContract,
     RecordContract,
     RegistrationContract,
+    SessionContract,
+    ConsentContract,
     AtomicityContract,
     DirectoryContract,
     ConcurrencyContract,
