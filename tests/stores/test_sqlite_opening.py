@@ -11,12 +11,16 @@ from pathlib import Path
 import apsw
 import pytest
 
-from detent.core.changes import InsertClient, changed
+from detent.core.changes import EndFamilies, InsertClient, changed
 from detent.core.errors import StoreUnavailable
+from detent.core.ids import Subject
+from detent.ports import FoundFamily
+from detent.stores import sql
+from detent.stores.rows import cold_values, hot_values
 from detent.stores.sqlite import SqliteStore, connection
 from detent.stores.sqlite.connection import PRAGMAS, open_connection
 from detent.stores.sqlite.migrations import Migration, known_migrations, migrate
-from detent.testing.factories import a_client
+from detent.testing.factories import a_client, a_family
 
 FIRST = Migration(1, "001_first.sql", "CREATE TABLE a (x); CREATE TABLE b (x); INSERT INTO a VALUES (1)")
 SECOND = Migration(2, "002_second.sql", "ALTER TABLE a ADD COLUMN y; INSERT INTO b SELECT x FROM a")
@@ -167,6 +171,24 @@ def test_an_older_store_gets_the_steps_it_lacks(path: Path) -> None:
         assert db.execute("SELECT x, y FROM a").fetchall() == [(1, None)]
         assert db.execute("SELECT x FROM b").fetchall() == [(1,)]
         assert migrations(db) == [(1, FIRST.name), (2, SECOND.name)]
+
+
+async def test_a_store_from_before_sessions_keeps_its_families(path: Path) -> None:
+    """Schema 2: what was granted before ends with no session."""
+    family = a_family()
+    values = [*cold_values(family), *hot_values(family)]
+    del values[5]  # ends_with_session
+    with closing(apsw.Connection(str(path))) as db:
+        migrate(db, known_migrations()[:1])
+        db.execute(sql.INSERT_FAMILY.replace("ends_with_session, ", "").replace("?, ", "", 1), values)
+    store = await SqliteStore.open(path)
+    try:
+        found = await store.family(family.key)
+        assert found == FoundFamily(family, 0, None)
+        await store.apply(changed(EndFamilies(family.key.placement, Subject("alice"), "logout", "bound")))
+        assert await store.family(family.key) == found
+    finally:
+        await store.close()
 
 
 def test_a_step_that_fails_leaves_nothing_behind_and_can_be_carried_out_later(path: Path) -> None:
