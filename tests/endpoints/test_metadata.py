@@ -1,7 +1,6 @@
 """Discovery (RFC 8414, OpenID Connect Discovery §3): whatever is promised is driven, and nothing routed is left out.
 
-`authorization_endpoint`, `response_types_supported` and `response_modes_supported` come with the authorization
-endpoint, the `iss` and CIMD flags with it, PAR, device and end_session endpoints with their features.
+The CIMD flag, PAR and device endpoints come with their features.
 """
 
 from collections.abc import Callable
@@ -13,9 +12,10 @@ import pytest
 from detent.core.people import CLAIMS_OF_SCOPE
 from detent.core.scope import IDENTITY_SCOPES
 from detent.endpoints.metadata import WELL_KNOWN
+from tests.browsing import Browser
 from tests.endpoints.test_id_tokens import verified
 from tests.mission.test_a_tokens import claims_of
-from tests.serving import SECRET, VERIFIER, Detent
+from tests.serving import RETURN_URI, SECRET, VERIFIER, Detent
 
 Document = dict[str, Any]
 
@@ -45,7 +45,8 @@ def test_no_route_that_has_a_name_is_missing_and_none_is_invented(standing: Dete
         "token_endpoint", "revocation_endpoint", "introspection_endpoint", "userinfo_endpoint", "jwks_uri",
     }  # fmt: skip
     unnamed = {route.path for route in routes if not route.metadata}
-    assert unnamed == {"/health", *WELL_KNOWN}
+    for_people = {route.path for route in routes if route.page or route.path.startswith("/static/")}
+    assert unnamed - for_people == {"/health", *WELL_KNOWN}
 
 
 def drive_issuer(detent: Detent, value: Any) -> None:
@@ -135,6 +136,62 @@ def drive_challenge_methods(detent: Detent, value: Any) -> None:
     assert detent.redeem("app", plain).json()["error"] == "invalid_grant"
 
 
+def drive_response_types(detent: Detent, value: Any) -> None:
+    assert value == ["code"]
+    with Browser(detent) as browser:
+        assert "code" in browser.sign_in(response_type="code")
+        for other in ("token", "id_token", "code id_token"):
+            assert browser.authorize(response_type=other).answer["error"] == "unsupported_response_type"
+
+
+def drive_response_modes(detent: Detent, value: Any) -> None:
+    assert value == ["query", "form_post", "web_message"]
+    with Browser(detent) as browser:
+        assert "code" in browser.sign_in(response_mode="query")
+        assert browser.authorize(response_mode="form_post").forms[0]["fields"]["code"]
+        assert "authorization_response" in browser.open("/static/web_message.js").text
+        assert "dtac_" in browser.authorize(response_mode="web_message").text
+        assert browser.authorize(response_mode="fragment").answer["error"] == "invalid_request"
+
+
+def drive_iss(detent: Detent, value: Any) -> None:
+    assert value is True
+    with Browser(detent) as browser:
+        assert browser.authorize(prompt="none").answer["iss"] == browser.sign_in()["iss"] == detent.issuer
+
+
+def drive_prompts(detent: Detent, value: Any) -> None:
+    assert value == ["none", "login", "consent", "select_account"]
+    with Browser(detent) as browser:
+        browser.sign_in()
+        shown = {prompt: browser.authorize(prompt=prompt).path for prompt in value}
+        assert shown == {"none": "/authorize", "login": "/login", "consent": "/consent", "select_account": "/login"}
+        assert browser.authorize(prompt="create").answer["error"] == "invalid_request"
+
+
+def drive_not_supported(parameter: str, error: str) -> Callable[[Detent, Any], None]:
+    def drive(detent: Detent, value: Any) -> None:
+        assert value is False
+        with Browser(detent) as browser:
+            assert browser.authorize(**{parameter: "x"}).answer["error"] == error
+
+    return drive
+
+
+def drive_claims_parameter(detent: Detent, value: Any) -> None:
+    assert value is False
+    with Browser(detent) as browser:
+        tokens = browser.tokens(scope="openid read", claims='{"id_token": {"email": {"essential": true}}}')
+        assert "email" not in claims_of(tokens["id_token"]), "ignored, as OpenID Connect Core §5.5 allows"
+
+
+def drive_end_session(detent: Detent, value: Any) -> None:
+    with Browser(detent) as browser:
+        hint = browser.tokens()["id_token"]
+        leaving = browser.open(value, params={"id_token_hint": hint, "post_logout_redirect_uri": RETURN_URI})
+        assert leaving.location == RETURN_URI
+
+
 DRIVEN: dict[str, Callable[[Detent, Any], None]] = {
     "issuer": drive_issuer,
     "token_endpoint": drive_endpoint,
@@ -151,6 +208,15 @@ DRIVEN: dict[str, Callable[[Detent, Any], None]] = {
     "subject_types_supported": drive_subject_types,
     "id_token_signing_alg_values_supported": drive_id_token_algs,
     "claims_supported": drive_claims,
+    "authorization_endpoint": drive_endpoint,
+    "end_session_endpoint": drive_end_session,
+    "response_types_supported": drive_response_types,
+    "response_modes_supported": drive_response_modes,
+    "authorization_response_iss_parameter_supported": drive_iss,
+    "prompt_values_supported": drive_prompts,
+    "claims_parameter_supported": drive_claims_parameter,
+    "request_parameter_supported": drive_not_supported("request", "request_not_supported"),
+    "request_uri_parameter_supported": drive_not_supported("request_uri", "request_uri_not_supported"),
 }
 
 
