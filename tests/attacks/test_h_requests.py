@@ -37,7 +37,9 @@ def test_attack_h1_rfc9110_15_5_6_a_wrong_method_is_405_and_allow_tells_the_righ
             continue
         assert answer.status_code == 405, f"{method} {path}"
         assert set(answer.headers["allow"].split(", ")) == allowed
-        if method != "HEAD":
+        if route.page:
+            assert "text/html" in answer.headers["content-type"], "told to a person"
+        elif method != "HEAD":
             assert_refused(answer, "invalid_request", 405)
 
 

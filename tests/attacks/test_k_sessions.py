@@ -164,7 +164,7 @@ def test_attack_k2_a_sign_in_form_without_its_token_is_refused(detent: Detent, b
 @pytest.mark.parametrize("where", ["/login", "/consent", "/logout", "/account"])
 def test_attack_k2_a_form_from_another_origin_is_refused(detent: Detent, headers: dict[str, str], where: str) -> None:
     with Browser(detent) as browser:
-        page = browser.authorize("app")
+        page = browser.authorize("app", prompt="consent")
         if where != "/login":
             page = browser.log_in(page)
         if where in ("/logout", "/account"):

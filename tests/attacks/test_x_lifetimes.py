@@ -17,7 +17,7 @@ from detent.core.api import Api, checked_api
 from detent.core.client import Client, checked_client
 from detent.core.errors import InvalidClientMetadata
 from detent.core.ids import ClientId, Instant
-from detent.core.policy import KINDS, ClientKind, Overrides, effective_policy
+from detent.core.policy import DAY, KINDS, ClientKind, Overrides, effective_policy
 from detent.settings import DECLARED
 from tests.serving import API, Detent
 
@@ -103,5 +103,8 @@ def test_attack_x10_no_answer_ever_holds_a_lifetime_that_is_not_positive(standin
         assert claims["exp"] - claims["iat"] == tokens["expires_in"]
 
 
-def test_attack_x10_no_setting_of_the_server_is_a_lifetime() -> None:
-    assert {setting.name for setting in DECLARED.values() if setting.type is int} == {"port"}
+def test_attack_x10_a_lifetime_that_the_server_is_set_to_is_positive_and_has_an_end() -> None:
+    lifetimes = [setting for setting in DECLARED.values() if setting.about.unit == "seconds"]
+    assert [setting.name for setting in lifetimes] == ["session_idle", "session_absolute"]
+    for setting in lifetimes:
+        assert 0 < setting.about.low < setting.default < setting.about.high <= 400 * DAY
