@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.attacks.outcomes import assert_refused, ongoing, signed_in
+from tests.browsing import Browser
 from tests.serving import Detent
 
 detent = ongoing
@@ -63,3 +64,40 @@ def test_counters_64_refreshes_at_once_share_their_commits(detent: Detent) -> No
     counted = spent(detent, before)
     assert (counted["reads"], counted["writes"], counted["inserts"]) == (64, 64, 0)
     assert counted["commits"] < 64
+
+
+def test_counters_an_authorization_request_of_nobody_costs_no_statement(detent: Detent) -> None:
+    """Whoever can open a URL cannot make the store work, nor fill it."""
+    with Browser(detent) as browser:
+        browser.authorize()
+        before = detent.statements()
+        assert browser.authorize().path == "/login"
+        assert browser.authorize(prompt="none").answer["error"] == "login_required"
+        assert browser.authorize(redirect_uri="https://evil.example/").status == 400
+        assert spent(detent, before) == {"reads": 0, "writes": 0, "inserts": 0, "commits": 0}
+
+
+def test_counters_a_silent_sign_in_is_two_reads_and_its_code_one_commit(detent: Detent) -> None:
+    """The session and the consent; then person, session and consent again, the family and two events."""
+    with Browser(detent) as browser:
+        browser.sign_in(scope="read")
+        before = detent.statements()
+        code = browser.authorize(prompt="none", scope="read").answer["code"]
+        assert spent(detent, before) == {"reads": 2, "writes": 0, "inserts": 0, "commits": 0}
+        before = detent.statements()
+        assert detent.redeem("spa", code).status_code == 200
+        assert spent(detent, before) == {"reads": 3, "writes": 0, "inserts": 2, "commits": 1}
+
+
+def test_counters_a_refresh_uses_its_session_rarely(detent: Detent) -> None:
+    """A family that ends with its session: at most one more update in a twenty-fourth of the session's idle life."""
+    with Browser(detent) as browser:
+        token = browser.tokens(scope="read")["refresh_token"]
+    writes = []
+    for _ in range(12):
+        detent.clock.advance(1800)
+        before = detent.statements()
+        token = detent.refreshed("spa", token)["refresh_token"]
+        assert spent(detent, before)["reads"] == 1
+        writes.append(spent(detent, before)["writes"])
+    assert writes == [1, 1, 1, 1, 1, 2] * 2
