@@ -124,10 +124,8 @@ class _Table:
         self._buckets: OrderedDict[Hashable, Bucket] = OrderedDict()
 
     def find(self, key: Hashable, now: Instant) -> Bucket:
-        """The bucket as it is now, or a new one that takes no place yet."""
-        bucket = self._buckets.get(key) or Bucket(key, self._allowance, now)
-        bucket.flow(now)
-        return bucket
+        """The bucket, or a new one that takes no place yet."""
+        return self._buckets.get(key) or Bucket(key, self._allowance, now)
 
     def enter(self, bucket: Bucket) -> None:
         bucket.enter()
@@ -182,18 +180,16 @@ class Throttle:
                 self._tables[bound].leave(bucket)
 
     async def _with_room(self, keys: dict[Bound, Hashable], now: Instant) -> dict[Bound, Bucket]:
-        while True:
-            buckets = {bound: self._tables[bound].find(key, now) for bound, key in keys.items()}
-            if wait := max(bucket.seconds_to_wait for bucket in buckets.values()):
-                raise SlowDown(
-                    f"Too many sign-ins have failed. Try again in {wait} seconds, or sign in with a browser in which "
-                    "you have signed in before.",
-                    retry_after=wait,
-                )
-            full = next((bucket for bucket in buckets.values() if bucket.is_full), None)
-            if full is None:
-                return buckets
+        buckets = self._found(keys, now)
+        for bucket in buckets.values():
+            bucket.flow(now)
+        while full := _full(buckets):
             await full.one_over()
+            buckets = self._found(keys, now)  # those that became idle were forgotten
+        return buckets
+
+    def _found(self, keys: dict[Bound, Hashable], now: Instant) -> dict[Bound, Bucket]:
+        return {bound: self._tables[bound].find(key, now) for bound, key in keys.items()}
 
     def _keys(self, account: str, peer: str, known: bool) -> dict[Bound, Hashable]:
         name = blake2b(account.encode("utf-8", "surrogatepass"), key=self._key, digest_size=16).digest()
@@ -202,3 +198,14 @@ class Throttle:
         if not known:
             keys |= {"address": address, "network": network_of(peer)}
         return keys
+
+
+def _full(buckets: dict[Bound, Bucket]) -> Bucket | None:
+    """One in which there is no room just now. Raises SlowDown if one has run dry."""
+    if wait := max(bucket.seconds_to_wait for bucket in buckets.values()):
+        raise SlowDown(
+            f"Too many sign-ins have failed. Try again in {wait} seconds, or sign in with a browser in which you have "
+            "signed in before.",
+            retry_after=wait,
+        )
+    return next((bucket for bucket in buckets.values() if bucket.is_full), None)
