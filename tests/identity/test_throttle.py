@@ -188,6 +188,27 @@ async def test_a_clock_that_is_turned_back_frees_nobody(guesser: Guesser) -> Non
     assert await guesser.wait_of() == 0
 
 
+async def test_a_guess_that_waited_long_gives_nobody_its_time_twice(guesser: Guesser) -> None:
+    await guesser.fail(2)
+    over = asyncio.Event()
+
+    async def slow() -> None:
+        async with guesser.throttle.guess("alice", PEER, guesser.clock.now(), known=False):
+            await over.wait()
+
+    under_way = asyncio.create_task(slow())
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(guesser.guess(right=True))
+    await asyncio.sleep(0)
+    guesser.clock.advance(30)
+    assert await guesser.wait_of() == 0
+    assert not waiting.done()
+    over.set()
+    await asyncio.gather(under_way, waiting)
+    await guesser.fail(2)
+    assert await guesser.wait_of() == 30
+
+
 # Where failures count
 
 
