@@ -26,6 +26,7 @@ from detent.grants.ending import Ending
 from detent.identity.consents import Consents
 from detent.identity.sessions import Sessions
 from detent.pages import words
+from detent.pages.app_card import name_of
 from detent.pages.door import FormDoor
 from detent.pages.rendering import Rendering
 from detent.ports import Directory, Store
@@ -43,18 +44,17 @@ class AppHere(msgspec.Struct, frozen=True):
     name: str
     first: Instant
     last: Instant
-    network: str
 
 
 class Device(msgspec.Struct, frozen=True):
-    """A browser that is signed in."""
+    """A browser that is signed in; `whence` says in words from where, as far as that is kept."""
 
     sid: str
     name: str
     current: bool
     first: Instant
     last: Instant
-    network: str
+    whence: str
     apps: tuple[AppHere, ...]
 
 
@@ -66,6 +66,7 @@ class Allowed(msgspec.Struct, frozen=True):
 
 
 class Trouble(msgspec.Struct, frozen=True):
+    app: str
     at: Instant
     sentence: str
 
@@ -132,7 +133,8 @@ class AccountPage:
             await self._end_app(name, session, now, request)
             return see_other(ACCOUNT)
         if client_id := form.get("withdraw"):
-            await self._consents.withdraw(session.subject, ClientId(client_id), now, request.support_id)
+            if await self._consents.given(session.subject, ClientId(client_id)):  # else there is nothing to tell of
+                await self._consents.withdraw(session.subject, ClientId(client_id), now, request.support_id)
             return see_other(ACCOUNT)
         raise InvalidRequest("No button of this page was pressed.")
 
@@ -170,7 +172,7 @@ class AccountPage:
         body = self._rendering.page(
             "account",
             person=person,
-            name=_name_of(person),
+            name=_called(person),
             devices=sorted(devices, key=lambda device: not device.current),
             elsewhere=elsewhere,
             allowed=[await self._allowed(each) for each in await self._directory.consents(session.subject)],
@@ -201,34 +203,38 @@ class AccountPage:
         client = await self._store.client(consent.client_id)
         apis = [await self._store.api(place) for place in consent.leave if place]
         asked = words.asked_for(consent.leave, [api for api in apis if api])
-        name = (client.client_name if client else "") or consent.client_id
-        return Allowed(consent.client_id, name, consent.given_at, asked)
+        return Allowed(consent.client_id, _shown(client, consent.client_id), consent.given_at, asked)
 
 
 def _device(each: Session, current: Session, live: Sequence[Family], clients: dict[str, Client]) -> Device:
     apps = tuple(_app(family, clients) for family in live if family.authorization.session_id == each.sid)
     last = max([each.life.last_used_at, *(app.last for app in apps)])
-    return Device(each.sid, each.device, each.sid == current.sid, each.created_at, last, each.origin.network, apps)
+    whence = words.whence(each.origin.network)
+    return Device(each.sid, each.device, each.sid == current.sid, each.created_at, last, whence, apps)
 
 
 def _app(family: Family, clients: dict[str, Client]) -> AppHere:
     granted = family.authorization
-    client = clients[granted.client_id]
-    name = client.client_name or client.client_id
-    return AppHere(family.key.text, name, granted.created_at, family.last_used_at, family.origin.network)
+    name = name_of(clients[granted.client_id])
+    return AppHere(family.key.text, name, granted.created_at, family.last_used_at)
 
 
 def _trouble(families: Sequence[Family], clients: dict[str, Client], now: Instant) -> list[Trouble]:
     """What its person should know: told for thirty days, the latest first."""
     found = []
     for family in families:
-        client = clients.get(family.authorization.client_id)
-        app = (client.client_name if client else "") or family.authorization.client_id
+        client_id = family.authorization.client_id
+        app = _shown(clients.get(client_id), client_id)
         for event in family.history:
             if event.name in words.TROUBLE and now - event.at < TROUBLE_SHOWN_FOR:
-                found.append(Trouble(event.at, words.TROUBLE[event.name].format(app=app)))
+                found.append(Trouble(app, event.at, words.trouble(event)))
     return sorted(found, key=lambda each: each.at, reverse=True)
 
 
-def _name_of(person: User | None) -> str:
-    return str((person.claims.get("name") if person else "") or (person.username if person else ""))
+def _shown(client: Client | None, client_id: str) -> str:
+    return name_of(client) if client else client_id
+
+
+def _called(person: User | None) -> str:
+    name = person.claims.get("name") if person else None
+    return words.plain(str(name or "")) or (person.username if person else "")

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from detent.core.client import Client
+from detent.pages import words
 
 
 class AppCard(msgspec.Struct, frozen=True):
@@ -13,9 +14,13 @@ class AppCard(msgspec.Struct, frozen=True):
     name: str
     site: str
     logo_uri: str
-    client_uri: str
     policy_uri: str
     tos_uri: str
+
+    @property
+    def initial(self) -> str:
+        """Stands where there is no logo."""
+        return next((character for character in self.name if character.isalnum()), "•").upper()
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -27,11 +32,8 @@ class AppCard(msgspec.Struct, frozen=True):
 def card_of(client: Client, redirect_uri: str = "") -> AppCard:
     parts = urlsplit(redirect_uri)
     site = (parts.hostname or parts.scheme) if redirect_uri else ""
-    return AppCard(
-        client.client_name or client.client_id,
-        site,
-        client.logo_uri,
-        client.client_uri,
-        client.policy_uri,
-        client.tos_uri,
-    )
+    return AppCard(name_of(client), site, client.logo_uri, client.policy_uri, client.tos_uri)
+
+
+def name_of(client: Client) -> str:
+    return words.plain(client.client_name) or client.client_id

@@ -57,6 +57,8 @@ class ConsentPage:
             return await self._dispatcher.advance(interaction, visitor, request.support_id)
         if posted and form.get("consent-accept"):
             return await self._allowed(interaction, visitor, step.session, request)
+        if posted and form.get("switch-account"):
+            return await self._dispatcher.advance(_to_choose(interaction), visitor, request.support_id)
         return await self._page(interaction, interaction.request, visitor, step.session)
 
     async def _allowed(
@@ -76,15 +78,22 @@ class ConsentPage:
         app = card_of(client, request.redirect_uri)
         found = [await self._store.api(identifier) for identifier in request.audience]
         apis = [api for api in found if api]
-        fresh = words.new_in(situation.asked, situation.consent)
+        fresh, before = words.split(situation.asked, situation.consent)
         body = self._rendering.page(
             "consent",
             app=app,
-            asked=words.asked_for(fresh or situation.asked, apis),
-            widened=bool(situation.consent) and bool(fresh),
-            again=not fresh,
+            fresh=words.asked_for(fresh, apis),
+            before=words.asked_for(before, apis),
             person=await self._directory.user(session.subject),
             csrf=visitor.form_token,
             interaction=self._dispatcher.sealed(interaction),
         )
         return html_page(body, locks=Locks(images=app.images, forms=(leads_to(request.redirect_uri),)))
+
+
+def _to_choose(interaction: Interaction) -> Interaction:
+    """The same, as if the app had asked for the choice of an account and nobody had made it yet."""
+    request = interaction.request
+    if request:
+        request = replace(request, prompt=tuple(dict.fromkeys((*request.prompt, "select_account"))))
+    return replace(interaction, request=request, signed_in="", shown="")

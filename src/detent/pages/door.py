@@ -4,12 +4,15 @@ Source: RFC 9700 §4.7, RFC 6749 §10.12; Fetch Metadata (`Sec-Fetch-Site`), RFC
 the two headers are a second one, where a browser sends them.
 """
 
+from typing import Final
 from urllib.parse import urlsplit
 
 from detent.core.errors import Forged, UnsupportedMediaType
 from detent.core.exchange import Form, Request
 from detent.endpoints.visitor import Visitor
 from detent.web.form import FORM, parse_form
+
+OURS: Final = ("same-origin", "none")  # "none": the person themselves, as when they load an answer again
 
 
 class FormDoor:
@@ -24,10 +27,7 @@ class FormDoor:
             raise Forged("Your browser sent no cookie. Allow cookies for this site, then go back to the app.")
         # The host was checked against our own at the edge.
         own = f"{self._scheme}://{request.headers.get('host', '').lower()}"
-        if request.headers.get("origin", own) != own or request.headers.get("sec-fetch-site") not in (
-            None,
-            "same-origin",
-        ):
+        if request.headers.get("origin", own) != own or request.headers.get("sec-fetch-site", "none") not in OURS:
             raise Forged("This form was sent from another site. Nothing was done.", detail="origin is not ours")
         form = parse_form(request)
         if not visitor.sent(form.get("csrf")):

@@ -1,14 +1,10 @@
 """What went wrong, told to a person: the code, a sentence, what to do next, and the id to ask with."""
 
-from typing import Final
-
-from detent.core.errors import OAuthError
+from detent.core.errors import NotFound, OAuthError
 from detent.core.exchange import Request, Response
 from detent.pages import words
 from detent.pages.rendering import Rendering
 from detent.web.page import html_page
-
-TITLES: Final = {403: "That did not come from here", 404: "Nothing here", 429: "Slow down", 503: "Just a moment"}
 
 
 class ErrorPage:
@@ -18,10 +14,12 @@ class ErrorPage:
     def __call__(self, request: Request, error: OAuthError) -> Response:
         body = self._rendering.page(
             "error",
-            title=TITLES.get(error.status, "That did not work"),
+            root="../" * (request.path.count("/") - 1),
+            title=words.title_for(error),
             code=error.code,
             description=error.description,
             next_step=words.next_for(error),
+            to_account=isinstance(error, NotFound),
             support_id=request.support_id,
         )
         response = html_page(body, error.status)

@@ -5,12 +5,13 @@ sent on, so a tab that was left open does no harm.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from msgspec.structs import replace
 
 from detent.core.errors import AccessDenied, OAuthError, SlowDown, TemporarilyUnavailable
 from detent.core.exchange import Form, Request, Response
-from detent.core.interaction import Interaction
+from detent.core.interaction import Interaction, Why
 from detent.core.interaction import SignIn as SignInStep
 from detent.core.people import User
 from detent.endpoints.dispatch import Dispatcher
@@ -28,7 +29,7 @@ from detent.web.asgi import refused
 from detent.web.form import parse_parameters
 from detent.web.page import Locks, html_page, leads_to
 
-WRONG = "The username or the password is wrong."
+PREFILLED: Final[tuple[Why, ...]] = ("asked", "too_long_ago")  # the person who is signed in is to be seen again
 
 
 class LoginPage:
@@ -88,10 +89,12 @@ class LoginPage:
                 support_id=request.support_id,
             )
         except (SlowDown, TemporarilyUnavailable) as error:
-            page = await self._again(interaction, visitor, form, error.description, error.status)
-            return page.with_headers(("retry-after", str(error.retry_after or 1)))
+            wait = error.retry_after or 1
+            message = words.failed_too_often(wait) if isinstance(error, SlowDown) else error.description
+            page = await self._again(interaction, visitor, form, message, error.status)
+            return page.with_headers(("retry-after", str(wait)))
         if user is None:
-            return await self._again(interaction, visitor, form, WRONG, 422)
+            return await self._again(interaction, visitor, form, words.WRONG, 422)
         return await self._signed_in(interaction, visitor, request, user)
 
     async def _go_on(self, interaction: Interaction, visitor: Visitor, request: Request) -> Response:
@@ -140,13 +143,16 @@ class LoginPage:
         client = await self._dispatcher.client_of(request) if request else None
         app = card_of(client, request.redirect_uri) if client and request else None
         present = await self._directory.user(visitor.session.subject) if visitor.session else None
+        if username is None:
+            username = request.login_hint if request else ""
+            username = username or (present.username if present and step.why in PREFILLED else "")
         body = self._rendering.page(
             "login",
             app=app,
             why=words.WHY[step.why],
             present=present,
             may_continue=step.why == "choose" and present is not None,
-            username=username if username is not None else (request.login_hint if request else ""),
+            username=username,
             message=message,
             csrf=visitor.form_token,
             interaction=self._dispatcher.sealed(interaction),

@@ -24,5 +24,6 @@ class Rendering:
         self._templates.filters["exactly"] = words.exactly
         self._templates.filters["attribute"] = words.machine_date
 
-    def page(self, template: str, /, **values: Any) -> str:
-        return self._templates.get_template(f"{template}.html").render(**values)
+    def page(self, template: str, /, *, root: str = "", **values: Any) -> str:
+        """`root` leads from where the page stands to the folder of all pages, such as "../"."""
+        return self._templates.get_template(f"{template}.html").render(root=root, **values)

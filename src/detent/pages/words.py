@@ -1,5 +1,6 @@
-"""What people read instead of codes: scopes, times, reasons. Pure; English."""
+"""What people read instead of codes: scopes, times, networks, reasons. Pure; English."""
 
+import ipaddress
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -8,12 +9,21 @@ import msgspec
 
 from detent.core.api import Api
 from detent.core.consent import IDENTITY, Consent, Leave
-from detent.core.errors import OAuthError
-from detent.core.events import EventName
+from detent.core.errors import (
+    AccessDenied,
+    Forged,
+    NotFound,
+    OAuthError,
+    ServerError,
+    SlowDown,
+    TemporarilyUnavailable,
+)
+from detent.core.events import Event, EventName
 from detent.core.ids import Instant
 from detent.core.interaction import Why
 from detent.core.policy import DAY, HOUR, MINUTE
 
+MAX_NAME: Final = 120
 SCOPES: Final = {
     "openid": "Know who you are",
     "profile": "See your name, picture and other profile details",
@@ -26,23 +36,36 @@ WHY: Final[dict[Why, str]] = {
     "signed_out": "",
     "asked": "For your safety, please sign in again.",
     "too_long_ago": "You signed in a while ago. Please confirm that it is you.",
-    "other_person": "This was asked for another account than the one that is signed in here.",
+    "other_person": "The app asks for another account than the one that is signed in here. Sign in with that one.",
     "choose": "",
 }
+WRONG: Final = "The username or the password is wrong. Check both and try again."
 TROUBLE: Final[dict[EventName, str]] = {
-    "reuse_detected": "A used key of {app} was presented again, as a thief would do it. Everything that came of that "
-    "sign-in was ended at once.",
-    "suspected": "A used key of {app} was presented again and refused. If you do not know why, sign in to it anew.",
-    "code_replayed": "A sign-in to {app} was presented twice, so everything that came of it was ended.",
+    "reuse_detected": "A used key of this app was presented again{whence}, as a thief would do it. Everything that "
+    "came of that sign-in was ended at once.",
+    "suspected": "A used key of this app was presented again{whence}. It was refused, and all of that sign-in ends "
+    "the next time you sign in to the app.",
+    "code_replayed": "A sign-in to this app was presented twice{whence}. Everything that came of it was ended.",
 }
-NEXT: Final[dict[str, str]] = {
-    "invalid_request": "Go back to the app and start again. If this page comes back, tell the people who run the app.",
-    "access_denied": "Go back to the app and start again if that was not what you meant.",
-    "not_found": "Check the address, or go to your account page.",
-    "temporarily_unavailable": "Wait a moment and load this page again.",
-    "slow_down": "Wait a moment before you try again.",
-    "server_error": "Try again. If it stays like this, tell the people who run this server.",
+TITLES: Final[dict[type[OAuthError], str]] = {
+    AccessDenied: "Not signed in",
+    Forged: "That did not come from here",
+    NotFound: "Nothing here",
+    SlowDown: "Slow down",
+    TemporarilyUnavailable: "Just a moment",
+    ServerError: "A fault of ours",
 }
+NEXT: Final[dict[type[OAuthError], str]] = {
+    AccessDenied: "Go back to where you came from and start again if that was not what you meant.",
+    Forged: "Go back, load the page again and try once more.",
+    NotFound: "Check the address, or go to your account page.",
+    SlowDown: "Wait a moment before you try again.",
+    TemporarilyUnavailable: "Wait a moment and load this page again.",
+    ServerError: "Try again. If it stays like this, tell the people who run this server.",
+}
+_GO_BACK: Final = (
+    "Go back to the app and start again. If this page comes back, tell the people who run the app what it says."
+)
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -67,12 +90,18 @@ def asked_for(leave: Leave, apis: Sequence[Api]) -> tuple[Asked, ...]:
     return tuple(each for each in found if each.wishes)
 
 
-def new_in(leave: Leave, before: Consent | None) -> Leave:
-    """What of it was not allowed yet; all of it where nothing was."""
-    if before is None:
-        return leave
-    fresh = {place: tuple(s for s in scope if s not in before.leave.get(place, ())) for place, scope in leave.items()}
-    return {place: scope for place, scope in fresh.items() if scope or place not in before.leave}
+def split(leave: Leave, given: Consent | None) -> tuple[Leave, Leave]:
+    """What of it was not allowed yet, and what was; a place whose scopes are all new stands in the first alone."""
+    allowed = given.leave if given else {}
+    fresh, before = {}, {}
+    for place, scope in leave.items():
+        known = allowed.get(place)
+        new = tuple(name for name in scope if name not in (known or ()))
+        if new or known is None:
+            fresh[place] = new
+        if known is not None and len(new) < max(1, len(scope)):
+            before[place] = tuple(name for name in scope if name in known)
+    return fresh, before
 
 
 def date(instant: Instant, now: Instant) -> str:
@@ -80,15 +109,14 @@ def date(instant: Instant, now: Instant) -> str:
     ago = now - instant
     if ago < MINUTE:
         return "just now"
-    for size, name in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
-        if ago >= size and ago < 30 * DAY:
-            count = ago // size
-            return f"{count} {name}{'s' if count > 1 else ''} ago"
-    return _utc(instant).strftime("%-d %B %Y")
+    if ago >= 30 * DAY:
+        return f"on {_day(instant)}"
+    size, name = next(unit for unit in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")) if ago >= unit[0])
+    return f"{_counted(ago // size, name)} ago"
 
 
 def exactly(instant: Instant) -> str:
-    return _utc(instant).strftime("%-d %B %Y, %H:%M UTC")
+    return f"{_day(instant)}, {_utc(instant):%H:%M} UTC"
 
 
 def machine_date(instant: Instant) -> str:
@@ -97,14 +125,57 @@ def machine_date(instant: Instant) -> str:
 
 
 def waiting(seconds: int) -> str:
-    """How long, in words."""
+    """How long, in words; never less than it takes."""
     if seconds < 2 * MINUTE:
-        return f"{seconds} second{'s' if seconds != 1 else ''}"
-    return f"{-(-seconds // MINUTE)} minutes"
+        return _counted(seconds, "second")
+    return _counted(-(-seconds // MINUTE), "minute")
+
+
+def failed_too_often(seconds: int) -> str:
+    return (
+        f"Too many sign-ins have failed. Try again in {waiting(seconds)}, or sign in with a browser in which you have "
+        "signed in before."
+    )
+
+
+def whence(network: str) -> str:
+    """The part of an address that all of a network share, as far as it is kept; empty where nothing is known."""
+    if not network:
+        return ""
+    found = ipaddress.ip_network(network)
+    if found.is_loopback:
+        return "this computer"
+    address = str(found.network_address)
+    return address.removesuffix("0") + "x" if found.version == 4 else f"{address}…"
+
+
+def trouble(event: Event) -> str:
+    """One of TROUBLE, as its person is told it."""
+    place = whence(event.network)
+    return TROUBLE[event.name].format(whence=f" from {place}" if place else "")
+
+
+def plain(name: str) -> str:
+    """A name that others chose, on one line, without what cannot be seen or turns the text around it (UTS 39)."""
+    seen = "".join(character for character in " ".join(name.split()) if character.isprintable())
+    return seen if len(seen) <= MAX_NAME else seen[: MAX_NAME - 1] + "…"
+
+
+def title_for(error: OAuthError) -> str:
+    return TITLES.get(type(error), "That did not work")
 
 
 def next_for(error: OAuthError) -> str:
-    return NEXT.get(error.code, NEXT["invalid_request"])
+    return NEXT.get(type(error), _GO_BACK)
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count} {name}{'' if count == 1 else 's'}"
+
+
+def _day(instant: Instant) -> str:
+    day = _utc(instant)
+    return f"{day.day} {day:%B %Y}"
 
 
 def _utc(instant: Instant) -> datetime:

@@ -30,6 +30,8 @@ def html_page(body: str, status: int = 200, locks: Locks = Locks()) -> Response:
     headers = [HTML, *NO_STORE, *_SAFE, ("content-security-policy", _policy(locks))]
     if not locks.ancestors:
         headers.append(("x-frame-options", "DENY"))
+    if not locks.forms and not locks.ancestors:  # whoever leads back to an app may stand in its popup
+        headers.append(("cross-origin-opener-policy", "same-origin"))
     return Response(status, body.encode(), tuple(headers))
 
 
@@ -48,7 +50,7 @@ def leads_to(uri: str) -> str:
 
 
 def _policy(locks: Locks) -> str:
-    images = " ".join(("'self'", "data:", *locks.images))
+    images = " ".join(("'self'", *locks.images))
     forms = " ".join(("'self'", *locks.forms))
     ancestors = " ".join(locks.ancestors) or "'none'"
     script = "script-src 'self'; " if locks.script else ""
