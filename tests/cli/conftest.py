@@ -125,10 +125,12 @@ class Process:
 
 
 @contextmanager
-def process(log: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Process]:
+def process(
+    log: Path, *arguments: str, env: dict[str, str] | None = None, detent: list[str] = DETENT
+) -> Iterator[Process]:
     with log.open("a") as stderr:
         started = subprocess.Popen(
-            [*DETENT, *arguments, "--json"], stdout=subprocess.PIPE, stderr=stderr, text=True, env=PLAIN | (env or {})
+            [*detent, *arguments, "--json"], stdout=subprocess.PIPE, stderr=stderr, text=True, env=PLAIN | (env or {})
         )
     try:
         assert started.stdout

@@ -3,11 +3,13 @@ there again after a restart (mission A7–A13)."""
 
 import base64
 import contextlib
+import re
 import shutil
 import signal
 import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +18,8 @@ import httpx
 import pytest
 
 from detent.cli.up import up
-from detent.demo.seeds import REPORTS, SECRETS_FILE, VAULT
+from detent.demo.cast import BROWSER_PORT, REPORTS, VAULT, WEB_PORT
+from detent.demo.seeds import SECRETS_FILE
 from detent.web.server import loopback, port_of
 from tests.cli.conftest import DETENT, PLAIN, SECONDS, Cli, Process, process
 
@@ -40,7 +43,8 @@ def secret(started: Process, access_token: str, path: str = "secret") -> httpx.R
 
 def test_the_one_line_says_all_that_a_script_needs(running: Process) -> None:
     ready = running.ready
-    assert list(ready) == ["issuer", "dashboard", "demo_api", "clients", "users"]
+    members = ["issuer", "dashboard", "demo_api", "demo_browser_app", "demo_web_app", "clients", "users"]
+    assert list(ready) == members
     assert (ready["issuer"].startswith("http://127.0.0.1:"), ready["dashboard"]) == (True, None)
     assert ready["users"][0] == {"username": "test", "password": "test"}
     assert len(ready["users"]) == 2
@@ -49,6 +53,7 @@ def test_the_one_line_says_all_that_a_script_needs(running: Process) -> None:
         ("testclient", "web", True),
         ("demo-browser", "browser", False),
         ("demo-web", "web", True),
+        ("demo-native", "native", False),
         ("demo-machine", "machine", True),
     ]
     assert ready["clients"][0]["client_secret"] == "secret"
@@ -65,6 +70,78 @@ def test_a9_to_a13_the_walk_through_over_http(running: Process) -> None:
     assert refreshed["refresh_token"] != tokens["refresh_token"]
     assert secret(running, refreshed["access_token"]).status_code == 200
     assert secret(running, refreshed["refresh_token"]).status_code == 401
+
+
+def test_the_apps_are_where_it_says_and_registered_there(running: Process) -> None:
+    ready = running.ready
+    config = httpx.get(ready["demo_browser_app"] + "config.json").json()
+    assert (config["issuer"], config["demo_api"]) == (ready["issuer"], ready["demo_api"])
+    clients = {each["client_id"]: each for each in ready["clients"]}
+    browser, web = clients[config["client_id"]], clients["demo-web"]
+    assert ready["demo_browser_app"] + "callback" in browser["redirect_uris"]
+    assert ready["demo_browser_app"] + "signed-out" in browser["post_logout_redirect_uris"]
+    assert ready["demo_web_app"] + "callback" in web["redirect_uris"]
+    origin = ready["demo_browser_app"].rstrip("/")
+    answer = httpx.get(ready["demo_api"] + "secret", headers={"origin": origin})
+    assert answer.headers["access-control-allow-origin"] == origin
+    for name in ("logo_uri", "policy_uri", "tos_uri"):
+        assert httpx.get(browser[name]).status_code == httpx.get(web[name]).status_code == 200
+
+
+def test_a_person_signs_in_at_the_web_app_as_printed(running: Process) -> None:
+    with httpx.Client(follow_redirects=True) as browser:
+        page = browser.get(running.ready["demo_web_app"] + "sign-in")
+        hidden = dict(re.findall(r'name="(csrf|interaction)" value="([^"]*)"', page.text))
+        form = {**hidden, "username": "test", "password": "test", "login": "yes"}
+        home = browser.post(page.url.copy_with(query=None), data=form, headers={"origin": running.ready["issuer"][:-1]})
+        assert str(home.url) == running.ready["demo_web_app"]
+        assert "Test Person" in home.text
+        called = browser.post(f"{home.url}call-api", headers={"origin": str(home.url)[:-1]})
+        assert "This is the secret area." in called.text
+
+
+@pytest.mark.slow
+def test_apps_whose_usual_ports_are_taken_go_elsewhere(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as taken:
+        for port in (BROWSER_PORT, WEB_PORT):
+            with contextlib.suppress(OSError):  # taken by somebody else will do
+                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+        for _ in range(2):  # the second time the store is there
+            port = free_pair()
+            with process(tmp_path / "log", "up", "--port", str(port), "--data", str(tmp_path / "data")) as started:
+                app = started.ready["demo_browser_app"]
+                assert app not in ("http://127.0.0.1:3000/", started.ready["issuer"], started.ready["demo_api"])
+                assert httpx.get(app).status_code == 200
+                assert app + "callback" in started.ready["clients"][1]["redirect_uris"]
+
+
+def free_pair() -> int:
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as first, contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", port_of(first) + 1)).close()
+            return port_of(first)
+
+
+WITHOUT_AUTHLIB = [
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['authlib'] = None; from detent.cli import main; main()",
+]
+
+
+@pytest.mark.slow
+def test_without_the_extra_it_goes_on_without_the_web_app_and_says_what_adds_it(tmp_path: Path) -> None:
+    arguments = ("up", "--port", "0", "--data", str(tmp_path / "data"))
+    with process(tmp_path / "log", *arguments, detent=WITHOUT_AUTHLIB) as started:
+        assert started.ready["demo_web_app"] is None
+        assert httpx.get(started.ready["demo_browser_app"]).status_code == 200
+        assert "demo-web" in [each["client_id"] for each in started.ready["clients"]]
+    told = subprocess.Popen([*WITHOUT_AUTHLIB, *arguments], stdout=subprocess.PIPE, text=True, env=PLAIN)
+    assert told.stdout
+    screen = "".join(iter(told.stdout.readline, "Ctrl-C stops it and keeps the data.\n"))
+    told.terminate()
+    told.communicate(timeout=SECONDS)
+    assert 'Demo web app      not installed; pip install "detent[demo]" adds it' in screen
 
 
 def takes_connections(host: str | None, port: int | None) -> bool:
@@ -115,7 +192,8 @@ def test_a_restart_keeps_the_data_and_every_secret(tmp_path: Path) -> None:
         before, tokens = started.ready, sign_in(started)
         assert started.end()[0] == 0
     with process(tmp_path / "log", *arguments) as started:
-        assert started.ready["clients"] == before["clients"]
+        secrets = [[each["client_secret"] for each in ready["clients"]] for ready in (before, started.ready)]
+        assert secrets[0] == secrets[1]
         assert started.ready["users"] == before["users"]
         assert token(started, grant_type="refresh_token", refresh_token=tokens["refresh_token"]).status_code == 200
     assert stat.S_IMODE((tmp_path / "data" / SECRETS_FILE).stat().st_mode) == 0o600
@@ -171,6 +249,7 @@ def test_the_printed_lines_work_as_they_stand_and_ctrl_c_says_how_to_come_back(t
     screen = ""
     while "Ctrl-C" not in screen:
         screen += started.stdout.readline()
+    assert re.match(r"Open http://127\.0\.0\.1:\d+/ and sign in as test / test\n", screen)
     lines = screen[screen.index("ISSUER=") : screen.index("Ctrl-C")]
     shell = subprocess.run(["sh"], input=lines, capture_output=True, text=True, timeout=SECONDS, check=False)
     answers = shell.stdout.splitlines()

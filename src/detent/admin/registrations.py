@@ -62,10 +62,10 @@ class ClientFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def on(self, client: Client) -> Client:
         """The client with these choices. Disabling it voids what it was issued, for good."""
-        chosen = _chosen(self)
-        knobs = {name: chosen.pop(name) for name in list(chosen) if name in _KNOBS}
-        epoch = client.epoch + (client.enabled and chosen.get("enabled") is False)
-        return replace(client, overrides=replace(client.overrides, **knobs), epoch=epoch, **chosen)
+        values = chosen(self)
+        knobs = {name: values.pop(name) for name in list(values) if name in _KNOBS}
+        epoch = client.epoch + (client.enabled and values.get("enabled") is False)
+        return replace(client, overrides=replace(client.overrides, **knobs), epoch=epoch, **values)
 
 
 class ApiFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +80,8 @@ class ApiFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     introspected_by: tuple[str, ...] | UnsetType = UNSET
 
 
-def _chosen(fields: ClientFields | ApiFields) -> dict[str, Any]:
+def chosen(fields: ClientFields | ApiFields) -> dict[str, Any]:
+    """The fields that are not UNSET."""
     return {name: value for name, value in asdict(fields).items() if value is not UNSET}
 
 
@@ -130,7 +131,7 @@ class Registrations:
         """Raises NotFound, InvalidClientMetadata, ChangedMeanwhile."""
         before = await self._client(client_id)
         after = await self._checked(before, fields)
-        return before if after == before else await self._replace(after, "client_updated", ", ".join(_chosen(fields)))
+        return before if after == before else await self._replace(after, "client_updated", ", ".join(chosen(fields)))
 
     async def rotate_secret(self, client_id: str, overlap: int = 0) -> tuple[Client, str]:
         """A new secret; the one before it stays good for `overlap` seconds, and no other does."""
@@ -174,7 +175,7 @@ class Registrations:
 
     async def add_api(self, identifier: str, fields: ApiFields) -> Api:
         """Raises InvalidClientMetadata, AlreadyExists."""
-        api = replace(Api(identifier, self.clock.now()), **_chosen(fields))
+        api = replace(Api(identifier, self.clock.now()), **chosen(fields))
         checked_api(api, self._known_formats)
         if await self.store.api(identifier):
             raise AlreadyExists(f"There is an API {identifier} already.")
@@ -185,12 +186,12 @@ class Registrations:
     async def update_api(self, identifier: str, fields: ApiFields) -> Api:
         """Raises NotFound, InvalidClientMetadata, ChangedMeanwhile."""
         before = await self._api(identifier)
-        after = checked_api(replace(before, **_chosen(fields)), self._known_formats)
+        after = checked_api(replace(before, **chosen(fields)), self._known_formats)
         if after == before:
             return before
         after = replace(after, version=after.version + 1)
         self.keys.signing_kid(after.signing_alg)
-        await self._apply(ReplaceApi(after), "api_updated", identifier, ", ".join(_chosen(fields)))
+        await self._apply(ReplaceApi(after), "api_updated", identifier, ", ".join(chosen(fields)))
         return after
 
     async def remove_api(self, identifier: str) -> Api:

@@ -1,9 +1,8 @@
-"""`detent up`: development mode. One command, no question: people, clients and APIs to try everything with.
+"""`detent up`: development mode. One command, no question: people, clients, APIs and apps to try everything with.
 
 Only this machine can reach it; the data directory keeps what was done, and production refuses that directory.
 """
 
-import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,19 +13,26 @@ import click
 from detent.admin.documents import created_document
 from detent.cli.office import STORE_FILE, opened
 from detent.cli.operation import Answer, answered, common_options, settings_from, show, table
-from detent.cli.serving import run, swept, taken
+from detent.cli.serving import run, swept
+from detent.cli.stage import ADD_EXTRA, Place, Stage, built, web_app_if_installed
 from detent.cli.walkthrough import shell_lines
 from detent.demo.api import demo_api
-from detent.demo.seeds import DEMO_API, SECRETS_FILE, VAULT, Seeds, development_secrets, seed
+from detent.demo.browser_app import browser_app
+from detent.demo.cast import DEMO_API, VAULT, WEB_APP
+from detent.demo.seeds import SECRETS_FILE, Seeds, development_secrets, seed
 from detent.settings import Problem, Settings, SettingsError, development_problems
 from detent.sinks.log import logging_to
 from detent.system import SystemEntropy
-from detent.web.server import loopback, port_of, serve_until_signal
+from detent.web.server import Served, serve_until_signal
 
 
 @click.command()
 @common_options
-@click.option("--port", metavar="PORT", help="The issuer's port; the demo API takes the next one. 0: any free ones.")
+@click.option(
+    "--port",
+    metavar="PORT",
+    help="The issuer's port; the demo API takes the next one, the demo apps 3000 and 3001. 0: any free ones.",
+)
 def up(as_json: bool, data: str | None, config: Path | None, port: str | None) -> None:
     """Start a server to try everything with, on this machine only."""
 
@@ -42,19 +48,26 @@ def up(as_json: bool, data: str | None, config: Path | None, port: str | None) -
 
 
 async def _up(settings: Settings, as_json: bool) -> None:
+    web_app = web_app_if_installed()
     with ExitStack() as stack:
         stack.enter_context(logging_to(sys.stderr, settings.log_level))
-        sockets, api_sockets = _sockets(settings, stack)
-        issuer, api = (f"http://127.0.0.1:{port_of(pair[0])}/" for pair in (sockets, api_sockets))
+        stage = built(settings.port, web_app is not None, stack)
         secrets = development_secrets(settings.data, SystemEntropy())
-        async with opened(settings, issuer=issuer, create=True) as office:
-            seeds = await seed(secrets, office.directory, office.registrations, office.people)
-            application = demo_api(issuer, DEMO_API, VAULT, seeds.introspection)
-            answer = Answer(_document(issuer, api, seeds), _screen(settings, issuer, api, seeds))
+        async with opened(settings, issuer=stage.issuer.url, create=True) as office:
+            seeds = await seed(secrets, office.directory, office.registrations, office.people, stage.apps)
+            where = (stage.issuer.url, stage.api.url, DEMO_API)
+            api = demo_api(stage.issuer.url, DEMO_API, VAULT, seeds.introspection, origins=(stage.apps.browser,))
+            served: list[Served] = [
+                (office.house.asgi, stage.issuer.sockets),
+                (api, stage.api.sockets),
+                (browser_app(stage.apps.browser, *where), stage.browser_app.sockets),
+            ]
+            if web_app and stage.web_app:
+                credentials = (WEB_APP, secrets[WEB_APP])
+                served.append((web_app(stage.apps.web, *where, credentials), stage.web_app.sockets))
+            answer = Answer(_document(stage, seeds), _screen(settings, stage, seeds))
             async with swept(office.outside.store, office.outside.clock):
-                await serve_until_signal(
-                    [(office.house.asgi, sockets), (application, api_sockets)], lambda: show(answer, as_json)
-                )
+                await serve_until_signal(served, lambda: show(answer, as_json))
 
 
 def _production_data(settings: Settings) -> list[Problem]:
@@ -67,43 +80,51 @@ def _production_data(settings: Settings) -> list[Problem]:
     return [Problem("data", settings.source("data"), fault)]
 
 
-def _sockets(settings: Settings, stack: ExitStack) -> tuple[list[socket.socket], list[socket.socket]]:
-    """The issuer's and the demo API's, closed by the stack. Raises Failure."""
-    both = []
-    for port in (settings.port, min(settings.port + 1, 65535) if settings.port else 0):
-        try:
-            pair = loopback(port)
-        except OSError as error:
-            raise taken(port, error, "Choose others: --port PORT (the demo API takes the next), or --port 0.") from None
-        both.append(pair)
-        for each in pair:
-            stack.enter_context(each)
-    return both[0], both[1]
-
-
-def _document(issuer: str, api: str, seeds: Seeds) -> dict[str, Any]:
+def _document(stage: Stage, seeds: Seeds) -> dict[str, Any]:
     return {
-        "issuer": issuer,
+        "issuer": stage.issuer.url,
         "dashboard": None,
-        "demo_api": api,
+        "demo_api": stage.api.url,
+        "demo_browser_app": stage.browser_app.url,
+        "demo_web_app": stage.web_app.url if stage.web_app else None,
         "clients": [{"client_secret": None, **created_document(client, secret)} for client, secret in seeds.clients],
         "users": [{"username": name, "password": password} for name, password in seeds.users],
     }
 
 
-def _screen(settings: Settings, issuer: str, api: str, seeds: Seeds) -> str:
-    people = table(("PERSON", "PASSWORD"), seeds.users)
+def _screen(settings: Settings, stage: Stage, seeds: Seeds) -> str:
     clients = [
         (client.client_id, secret, client.kind, " ".join(client.grant_types)) for client, secret in seeds.clients
     ]
     machine = next(f"{client.client_id}:{secret}" for client, secret in seeds.clients if client.kind == "machine")
+    username, password = seeds.users[0]
     return "\n\n".join(
         (
+            f"Open {stage.browser_app.url} and sign in as {username} / {password or 'the password you gave'}",
             "detent in development mode: only this machine can reach it.",
-            f"Issuer    {issuer}\nDemo API  {api}  (audience {DEMO_API})\nData      {settings.data.absolute()}",
-            people,
+            _places(settings, stage),
+            table(("PERSON", "PASSWORD"), seeds.users),
             table(("CLIENT", "SECRET", "KIND", "GRANTS"), clients),
-            f"Try it; these lines can be pasted as they are:\n\n{shell_lines(issuer, api, machine)}",
+            f"Try it; these lines can be pasted as they are:\n\n"
+            f"{shell_lines(stage.issuer.url, stage.api.url, machine)}",
             "Ctrl-C stops it and keeps the data.",
         )
     )
+
+
+def _places(settings: Settings, stage: Stage) -> str:
+    web_app = _told(stage.web_app) if stage.web_app else f"not installed; {ADD_EXTRA} adds it"
+    return "\n".join(
+        (
+            f"Demo browser app  {_told(stage.browser_app)}",
+            f"Demo web app      {web_app}",
+            f"Demo API          {stage.api.url}  (audience {DEMO_API})",
+            f"Issuer            {stage.issuer.url}",
+            f"Account page      {stage.issuer.url}account",
+            f"Data              {settings.data.absolute()}",
+        )
+    )
+
+
+def _told(place: Place) -> str:
+    return place.url if place.wanted in (0, place.port) else f"{place.url}  (port {place.wanted} is taken)"

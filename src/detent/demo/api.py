@@ -5,10 +5,12 @@ asks the issuer what they mean (RFC 7662), as a client of its own.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route, request_response
@@ -22,9 +24,12 @@ def demo_api(
     opaque_audience: str,
     credentials: tuple[str, str],
     *,
+    origins: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
-    """An ASGI application. `credentials` are the client id and secret with which it introspects."""
+    """An ASGI application. `credentials` are the client id and secret with which it introspects; pages of `origins`
+    may read its answers.
+    """
     client_id, client_secret = credentials
     jwks = JwksCache(issuer + ".well-known/jwks.json", clock=clock)
     here = Verifier(issuer=issuer, audience=audience)
@@ -38,7 +43,11 @@ def demo_api(
         return JSONResponse({"message": "The demo API.", "issuer": issuer, "guarded": guarded})
 
     inside = request_response(secret)
+    cors = Middleware(
+        CORSMiddleware, allow_origins=origins, allow_headers=["authorization"], expose_headers=["www-authenticate"]
+    )
     return Starlette(
+        middleware=[cors],
         routes=[
             Route("/", welcome),
             Route("/secret", BearerGuard(inside, verifier=here, jwks=jwks, clock=clock)),

@@ -1,84 +1,29 @@
-"""The people, clients and APIs of development mode, and how a store that has them is recognised.
+"""Puts the cast of development mode into a store, and recognises a store that has it.
 
-Seeding twice changes nothing: what is there stays as it is, and generated secrets are kept in a file of mode 0600 in
-the data directory, so that every start can show them. Production refuses such a directory (mission A9).
+Seeding twice adds what is missing, the origins that the demo apps have today above all, and changes nothing that a
+person chose. Generated secrets are kept in a file of mode 0600 in the data directory, so that every start can show
+them. Production refuses such a directory (mission A9).
 """
 
 import os
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
-from detent.admin.registrations import ApiFields, ClientFields, Registrations
+from detent.admin.registrations import ClientFields, Registrations, chosen
 from detent.client_auth.secret import is_secret_of, new_secret
-from detent.core.client import Client
+from detent.core.client import LOOPBACK_HOSTS, Client
 from detent.core.errors import StoreUnavailable
-from detent.core.policy import KINDS, ClientKind
+from detent.core.policy import KINDS
+from detent.demo.cast import APIS, CLIENTS, INTROSPECTING, PUBLISHED, USERS, USUAL, Apps, fields_at
 from detent.identity.passwords import new_password
 from detent.identity.people import People
 from detent.ports import Directory, Entropy
 
 SECRETS_FILE: Final = "development.json"
-DEMO_API, REPORTS, VAULT = (f"https://{name}.example/" for name in ("demo-api", "reports", "vault"))
-
-APIS: Final[dict[str, ApiFields]] = {
-    DEMO_API: ApiFields(name="Demo API", scopes={"read": "Read", "write": "Write"}),
-    REPORTS: ApiFields(name="Reports", scopes={"reports": "See reports"}),
-    VAULT: ApiFields(
-        name="Vault, with opaque tokens",
-        scopes={"vault": "Open the vault"},
-        token_format="opaque",
-        introspected_by=("demo-api",),
-    ),
-}
-
-_ALL: Final = ("read", "write", "reports", "vault")
-CLIENTS: Final[dict[str, tuple[ClientKind, ClientFields]]] = {
-    "testclient": (
-        "web",
-        ClientFields(
-            client_name="Walk-through",
-            grant_types=("password", "refresh_token"),
-            scope=_ALL,
-            default_audience=DEMO_API,
-            rotating=True,
-            overlap=0,
-        ),
-    ),
-    "demo-browser": (
-        "browser",
-        ClientFields(
-            client_name="Demo browser app",
-            redirect_uris=("http://127.0.0.1:3000/callback", "http://localhost:3000/callback"),
-            web_origins=("http://127.0.0.1:3000", "http://localhost:3000"),
-            scope=_ALL,
-            default_audience=DEMO_API,
-        ),
-    ),
-    "demo-web": (
-        "web",
-        ClientFields(
-            client_name="Demo web app",
-            redirect_uris=("http://127.0.0.1:3001/callback", "http://localhost:3001/callback"),
-            scope=_ALL,
-            default_audience=DEMO_API,
-        ),
-    ),
-    "demo-machine": (
-        "machine",
-        ClientFields(client_name="Demo machine", scope=("read",), default_audience=DEMO_API),
-    ),
-    "demo-api": ("machine", ClientFields(client_name="The demo API itself, to introspect")),
-}
-INTROSPECTING: Final = "demo-api"
-
-USERS: Final[dict[str, dict[str, Any]]] = {
-    "test": {"name": "Test Person", "email": "test@example.com", "picture": "https://example.com/test.png"},
-    "ada": {"name": "Ada Lovelace", "email": "ada@example.com", "picture": "https://example.com/ada.png"},
-}
-PUBLISHED: Final = {"testclient": "secret", "test": "test"}
-
 
 Secrets = dict[str, str]
 
@@ -115,13 +60,19 @@ def development_secrets(folder: Path, entropy: Entropy) -> Secrets:
     return kept | fresh | PUBLISHED
 
 
-async def seed(secrets: Secrets, directory: Directory, registrations: Registrations, people: People) -> Seeds:
+async def seed(
+    secrets: Secrets, directory: Directory, registrations: Registrations, people: People, apps: Apps = USUAL
+) -> Seeds:
     """Add what is missing."""
     for identifier, fields in APIS.items():
         if await registrations.store.api(identifier) is None:
             await registrations.add_api(identifier, fields)
-    clients = [await _client(registrations, name, secrets.get(name)) for name in CLIENTS]
-    users = [await _user(directory, people, name, secrets[name]) for name in USERS]
+    clients = [await _client(registrations, name, secrets.get(name), apps) for name in CLIENTS]
+    now = registrations.clock.now()
+    users = [
+        await _user(directory, people, name, secrets[name], {**claims, "updated_at": now})
+        for name, claims in USERS.items()
+    ]
     shown = tuple(pair for pair in clients if pair[0].client_id != INTROSPECTING)
     return Seeds(shown, tuple(users), (INTROSPECTING, secrets[INTROSPECTING]))
 
@@ -139,18 +90,40 @@ async def traces_of_seeds(folder: Path, registrations: Registrations, people: Pe
     return tuple(traces)
 
 
-async def _client(registrations: Registrations, name: str, secret: str | None) -> tuple[Client, str | None]:
+async def _client(registrations: Registrations, name: str, secret: str | None, apps: Apps) -> tuple[Client, str | None]:
+    here = fields_at(name, apps)
     client = await registrations.store.client(name)
     if client is None:
         kind, fields = CLIENTS[name]
+        fields = replace(fields, **chosen(here))
         return await registrations.add_client(kind, fields, client_id=name, client_secret=secret)
+    client = await registrations.update_client(name, _missing(client, here))
     good = secret and is_secret_of(client, secret, registrations.keys, registrations.clock.now())
     return client, secret if good else None
 
 
-async def _user(directory: Directory, people: People, name: str, password: str) -> tuple[str, str | None]:
+def _missing(client: Client, here: ClientFields) -> ClientFields:
+    """Lists grow by what they lack; an address of the demo app's own moves with it."""
+    missing: dict[str, Any] = {}
+    for name, wanted in chosen(here).items():
+        present = getattr(client, name)
+        if isinstance(wanted, tuple):
+            missing[name] = (*present, *(each for each in wanted if each not in present))
+        elif _moved(present, wanted):
+            missing[name] = wanted
+    return ClientFields(**missing)
+
+
+def _moved(present: str, wanted: str) -> bool:
+    was, will = urlsplit(present), urlsplit(wanted)
+    return was.hostname in LOOPBACK_HOSTS and (was.path, was.fragment) == (will.path, will.fragment)
+
+
+async def _user(
+    directory: Directory, people: People, name: str, password: str, claims: dict[str, Any]
+) -> tuple[str, str | None]:
     if await directory.user_by_name(name) is None:
-        await people.add(name, password, USERS[name])
+        await people.add(name, password, claims)
         return name, password
     return name, password if await people.verify(name, password) else None
 
