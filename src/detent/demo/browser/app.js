@@ -126,8 +126,14 @@ async function keep(place) {
 }
 
 async function signInAgain() {
+  keeping.forget();
   await manager.removeUser();
   await manager.signinRedirect();
+}
+
+async function signOut() {
+  keeping.forget();
+  await manager.signoutRedirect();
 }
 
 // Once a second: times count down, and what is about to expire is replaced.
@@ -143,7 +149,7 @@ function tick() {
 
 screen.on("sign-in", () => run(() => manager.signinRedirect()));
 screen.on("sign-in-again", () => run(signInAgain));
-screen.on("sign-out", () => run(() => manager.signoutRedirect()));
+screen.on("sign-out", () => run(signOut));
 screen.on("refresh", () => run(() => refresh("You asked")));
 screen.on("thief", () => run(playTheThief));
 screen.on("call-api", () => run(callApi));

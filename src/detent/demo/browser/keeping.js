@@ -40,6 +40,10 @@ export class Keeping {
     this.setItem(FAMILY, JSON.stringify({ ...this.family, dead: why }));
   }
 
+  forget() {
+    this.removeItem(FAMILY);
+  }
+
   // What oidc-client-ts needs of a Storage.
   getItem(name) {
     return this.#storage.getItem(name);

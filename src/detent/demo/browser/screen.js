@@ -62,6 +62,7 @@ function showPerson({ name, preferred_username: username, sub, email }) {
 }
 
 function showFamily({ generation, dead }) {
+  element("standing").textContent = dead ? "This sign-in has ended" : "You are signed in";
   const before = generation === 1 ? "It has not been used yet." : "Those before it are used up, for good.";
   element("family-state").textContent = dead
     ? `Dead, all of it: ${generation === 1 ? "generation 1" : `generations 1 to ${generation}`}.`
