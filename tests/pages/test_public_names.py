@@ -6,10 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.browsing import Browser, Page
-from tests.fixtures import keys_folder, standing
 from tests.serving import Detent
-
-__all__ = ["keys_folder", "standing"]
 
 ROOT = Path(__file__).parents[2]
 ROWS = re.findall(r"^\| (`/.*|any of them) \| .* \| (.*) \| (.*)\|$", (ROOT / "docs" / "pages.md").read_text(), re.M)
@@ -25,15 +22,18 @@ def test_the_page_lists_every_path(standing: Detent) -> None:
 def pages(standing: Detent) -> dict[str, Page]:
     with Browser(standing) as elsewhere, Browser(standing) as browser:
         elsewhere.tokens("app", scope="openid read offline_access")
+        elsewhere.press(elsewhere.open("/logout"), "logout-confirm")
         login = browser.authorize()
         consent = browser.log_in(login)
-        browser.allow(consent)
+        code = browser.allow(consent).answer["code"]
+        assert [standing.redeem("spa", code).status_code for _ in range(2)] == [200, 400], "so there is trouble to tell"
+        failed = browser.press(browser.authorize(prompt="login"), "login", username="test", password="wrong")
         chosen = browser.authorize(prompt="select_account")
         account = browser.open("/account")
         logout = browser.open("/logout")
         signed_out = browser.press(logout, "logout-confirm")
         error = browser.open("/authorize")
-    found = (login, chosen, consent, logout, signed_out, account, error)
+    found = (login, failed, chosen, consent, logout, signed_out, account, error)
     return {first: page for (first, _, _), page in zip(ROWS, found, strict=True)}
 
 
@@ -43,6 +43,14 @@ def test_every_id_and_name_is_there(pages: dict[str, Page], row: tuple[str, str,
     text = pages[first].text
     assert set(re.findall(r"`([a-z-]+)`", ids)) <= set(re.findall(r'\bid="([a-z-]+)"', text))
     assert set(re.findall(r"`([a-z-]+)`", names)) <= set(re.findall(r'\bname="([a-z-]+)"', text))
+
+
+def test_nothing_else_has_an_id_or_a_name(pages: dict[str, Page]) -> None:
+    """What is not listed could not be relied on. Headings have ids for the sections that they name."""
+    forms = "".join(re.sub("<meta[^>]*>", "", page.text) for page in pages.values())
+    listed = [{name for row in ROWS for name in re.findall(r"`([a-z-]+)`", row[column])} for column in (1, 2)]
+    assert {name for name in re.findall(r'\bid="([^"]+)"', forms) if not name.endswith("-title")} == listed[0]
+    assert set(re.findall(r'\bname="([^"]+)"', forms)) == listed[1] | {"csrf", "interaction", "logout"}
 
 
 def test_enter_signs_in_and_does_not_cancel(pages: dict[str, Page]) -> None:

@@ -63,6 +63,7 @@ NEXT: Final[dict[type[OAuthError], str]] = {
     TemporarilyUnavailable: "Wait a moment and load this page again.",
     ServerError: "Try again. If it stays like this, tell the people who run this server.",
 }
+_LOOPBACK_V6: Final = ipaddress.ip_address("::1")
 _GO_BACK: Final = (
     "Go back to the app and start again. If this page comes back, tell the people who run the app what it says."
 )
@@ -143,7 +144,7 @@ def whence(network: str) -> str:
     if not network:
         return ""
     found = ipaddress.ip_network(network)
-    if found.is_loopback:
+    if found.is_loopback or _LOOPBACK_V6 in found:
         return "this computer"
     address = str(found.network_address)
     return address.removesuffix("0") + "x" if found.version == 4 else f"{address}…"
