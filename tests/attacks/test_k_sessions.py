@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from detent.core.ids import Seconds
+from detent.core.ids import ClientId, Seconds
 from detent.core.policy import DAY, HOUR
 from detent.core.session import SessionPolicy
 from tests.attacks.outcomes import ongoing
@@ -108,7 +108,7 @@ def test_attack_c11_a_code_is_void_once_its_person_left(tmp_path: Path, keys_fol
             case "sign out":
                 browser.press(browser.open("/logout"), "logout-confirm")
             case "withdraw":
-                house.thread.call(house.house.consents.withdraw(subject, "spa", house.clock.now()))
+                house.thread.call(house.house.consents.withdraw(subject, ClientId("spa"), house.clock.now()))
             case "disable":
                 house.thread.call(people.disable(subject))
             case "remove":
@@ -193,7 +193,7 @@ def test_attack_k2_a_foreign_page_cannot_sign_anybody_out(detent: Detent) -> Non
 @pytest.mark.parametrize("value", ["", "x", "A" * 56, "x" * 5000, "dtrt_x", "é"])
 def test_attack_k3_a_forged_cookie_is_nobody_and_costs_no_read(detent: Detent, value: str) -> None:
     port = detent.issuer.rstrip("/").rpartition(":")[2]
-    headers = {"cookie": f"detent_session_{port}={value}".encode("latin-1")}
+    headers = [(b"cookie", f"detent_session_{port}={value}".encode("latin-1"))]
     answer = Page(detent.http.get("/account", headers=headers))
     assert answer.status in (200, 303)
     assert "Test Person" not in answer.text
