@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from playwright.sync_api import Page
 
 from detent.core.changes import ReplaceClient
+from detent.core.ids import ClientId
 from tests.browser.looks import accessible, pictured
 from tests.browser.people import Browse
 from tests.browsing import Browser, request_of
@@ -93,6 +94,19 @@ def test_the_page_that_throttles_says_how_long(dressed: Detent, browse: Browse) 
         log_in(page, "wrong")
     seen(page, "login-throttled")
     assert "Try again in" in page.inner_text("[role=alert]")
+
+
+def test_what_is_new_in_a_consent_stands_out(dressed: Detent, browse: Browse) -> None:
+    dressed.thread.call(
+        dressed.house.consents.allow(
+            dressed.user("test").subject, ClientId("spa"), {"": ("openid",), API: ("read",)}, dressed.clock.now()
+        )
+    )
+    page = browse()
+    at_authorize(dressed, page, scope="openid email read write")
+    log_in(page)
+    page.click("summary")
+    seen(page, "consent-more")
 
 
 def test_the_app_asks_to_sign_out(dressed: Detent, browse: Browse) -> None:
