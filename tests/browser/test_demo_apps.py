@@ -13,9 +13,10 @@ from detent.demo.web_app import web_app
 from detent.testing.server import Loopback
 from tests.browser.apps import sign_in
 from tests.browser.looks import accessible, pictured
-from tests.browser.people import Browse
+from tests.browser.people import PATIENCE_MS, Browse
 from tests.serving import API, SECRET, VAULT, Detent, client
 
+expect.set_options(timeout=PATIENCE_MS)
 REFUSED = "status of 400"  # what Chromium says in the console of a refused refresh
 HELD = "() => Object.values(localStorage).join('')"
 
@@ -65,7 +66,7 @@ def generation(page: Page, number: int) -> None:
     expect(page.locator("#family-state")).to_contain_text(f"Generation {number}.")
 
 
-def test_b9_the_refresh_token_turns_when_asked_and_the_page_shows_what_it_holds(app: str, browse: Browse) -> None:
+def test_the_refresh_token_turns_when_asked_and_the_page_shows_what_it_holds(app: str, browse: Browse) -> None:
     page = browse()
     page.goto(app)
     expect(page.locator("#sign-in")).to_be_visible()
@@ -87,9 +88,7 @@ def test_b9_the_refresh_token_turns_when_asked_and_the_page_shows_what_it_holds(
     accessible(page)
 
 
-def test_b10_to_b12_the_theft_story_ends_the_family_and_a_new_sign_in_needs_no_password(
-    app: str, browse: Browse
-) -> None:
+def test_the_theft_story_ends_the_family_and_a_new_sign_in_needs_no_password(app: str, browse: Browse) -> None:
     page = signed_in(browse(troubles=REFUSED), app)
     page.click("#thief")
     expect(page.locator("#dead")).to_be_visible()
@@ -105,11 +104,13 @@ def test_b10_to_b12_the_theft_story_ends_the_family_and_a_new_sign_in_needs_no_p
     expect(page.locator("#dead")).to_be_hidden()
 
 
-def test_b7_b18_in_memory_a_reload_loses_the_tokens_and_the_session_brings_new_ones(app: str, browse: Browse) -> None:
+def test_b18_in_memory_a_reload_loses_the_tokens_and_the_session_brings_new_ones(app: str, browse: Browse) -> None:
     page = signed_in(browse(), app)
     page.click("#refresh")
     generation(page, 2)
     assert "dtrt_" not in page.evaluate(HELD)
+    for place in ("memory", "local"):
+        expect(page.locator(f"label:has(#keep-{place})")).to_contain_text("Risk:")
     page.reload()
     generation(page, 1)
     expect(page.locator("#log")).to_contain_text("Signed in silently as test")
