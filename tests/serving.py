@@ -6,6 +6,7 @@ acts for itself, `demo-api` may introspect. The APIs: API (JWT), REPORTS (JWT), 
 """
 
 import copy
+import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ from detent.system import SystemEntropy
 from detent.testing.clock import ManualClock
 from detent.testing.server import Loopback, ServerThread
 
+TRUST = ssl.create_default_context()  # a client would make one of its own, in 30 ms
 START = Instant(1_790_000_000)
 SECRET = "secret"
 VERIFIER = "a-code-verifier-of-at-least-forty-three-characters"
@@ -83,8 +85,8 @@ class Detent:
         self.issuer = house.issuer
         self.url = url  # where it listens: the issuer's, unless that is told to be another
         self.host = {} if url == house.issuer else {"host": urlsplit(house.issuer).netloc}
-        self.http = httpx.Client(base_url=url, timeout=30, headers=self.host)
-        self.api = httpx.Client(base_url=api_url, timeout=30)
+        self.http = httpx.Client(base_url=url, timeout=30, headers=self.host, verify=TRUST)
+        self.api = httpx.Client(base_url=api_url, timeout=30, verify=TRUST)
 
     def token(self, client: str = "testclient", **form: Any) -> httpx.Response:
         """A request to /oauth/token as this client, with its secret if it has one."""

@@ -14,7 +14,9 @@ from detent.core.policy import Overrides
 from detent.demo.web_app import Seat, web_app
 from detent.testing.server import Loopback, ServerThread
 from tests.browsing import Browser, Page
-from tests.serving import API, SECRET, Detent, client
+from tests.serving import API, SECRET, TRUST, Detent, client
+
+pytestmark = pytest.mark.slow
 
 
 class App:
@@ -34,7 +36,7 @@ class App:
         detent.thread.serve(app, here)
         self.detent = detent
         self.browser = Browser(detent)
-        self.http = httpx.Client(base_url=self.origin, timeout=30)
+        self.http = httpx.Client(base_url=self.origin, timeout=30, verify=TRUST)
 
     def close(self) -> None:
         self.browser.http.close()
