@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 import httpx
 
 from detent.core.authorization import code_challenge_s256
-from tests.serving import REDIRECT_URI, TRUST, VERIFIER, Detent
+from tests.serving import REDIRECT_URI, VERIFIER, Detent, trust
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 STATE = "a-state"
@@ -91,7 +91,7 @@ class Browser:
     def __init__(self, detent: Detent, agent: str = BROWSER) -> None:
         self.detent = detent
         headers = {"user-agent": agent, "accept": "text/html,application/xhtml+xml", **detent.host}
-        self.http = httpx.Client(base_url=detent.url, timeout=30, headers=headers, verify=TRUST)
+        self.http = httpx.Client(base_url=detent.url, timeout=30, headers=headers, verify=trust())
         if detent.host:  # told to be https, and reached by http here: its Secure cookies travel all the same
             self.http.event_hooks["request"].append(self._with_every_cookie)
         self.passed: list[httpx.Response] = []  # every answer, those that redirected too

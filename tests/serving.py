@@ -6,10 +6,12 @@ acts for itself, `demo-api` may introspect. The APIs: API (JWT), REPORTS (JWT), 
 """
 
 import copy
+import os
 import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,7 +44,6 @@ from detent.system import SystemEntropy
 from detent.testing.clock import ManualClock
 from detent.testing.server import Loopback, ServerThread
 
-TRUST = ssl.create_default_context()  # a client would make one of its own, in 30 ms
 START = Instant(1_790_000_000)
 SECRET = "secret"
 VERIFIER = "a-code-verifier-of-at-least-forty-three-characters"
@@ -51,6 +52,16 @@ RETURN_URI = "http://127.0.0.1:7777/signed-out"
 ORIGIN = "http://127.0.0.1:7777"
 API, REPORTS, VAULT, CURVE = (f"https://{name}.example/" for name in ("api", "reports", "vault", "curve"))
 SCOPES = {"read": "Read", "write": "Write"}
+
+
+def trust() -> ssl.SSLContext:
+    """What every client of the tests trusts: each would read it for itself, in 30 ms."""
+    return _trust(os.environ.get("SSL_CERT_FILE"))
+
+
+@cache
+def _trust(certificates: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=certificates)
 
 
 class ListSink:
@@ -85,8 +96,8 @@ class Detent:
         self.issuer = house.issuer
         self.url = url  # where it listens: the issuer's, unless that is told to be another
         self.host = {} if url == house.issuer else {"host": urlsplit(house.issuer).netloc}
-        self.http = httpx.Client(base_url=url, timeout=30, headers=self.host, verify=TRUST)
-        self.api = httpx.Client(base_url=api_url, timeout=30, verify=TRUST)
+        self.http = httpx.Client(base_url=url, timeout=30, headers=self.host, verify=trust())
+        self.api = httpx.Client(base_url=api_url, timeout=30, verify=trust())
 
     def token(self, client: str = "testclient", **form: Any) -> httpx.Response:
         """A request to /oauth/token as this client, with its secret if it has one."""

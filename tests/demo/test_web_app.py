@@ -14,7 +14,7 @@ from detent.core.policy import Overrides
 from detent.demo.web_app import Seat, web_app
 from detent.testing.server import Loopback, ServerThread
 from tests.browsing import Browser, Page
-from tests.serving import API, SECRET, TRUST, Detent, client
+from tests.serving import API, SECRET, Detent, client, trust
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ class App:
         detent.thread.serve(app, here)
         self.detent = detent
         self.browser = Browser(detent)
-        self.http = httpx.Client(base_url=self.origin, timeout=30, verify=TRUST)
+        self.http = httpx.Client(base_url=self.origin, timeout=30, verify=trust())
 
     def close(self) -> None:
         self.browser.http.close()
