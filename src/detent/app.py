@@ -172,7 +172,7 @@ class House:
                 TokenEndpoint(door, protocol).route(),
                 RevocationEndpoint(door, self.handles, access, self.ending).route(),
                 IntrospectionEndpoint(door, self.handles, access, outside.store).route(),
-                UserinfoEndpoint(issuer, access, outside.directory, outside.clock).route(),
+                UserinfoEndpoint(issuer, access, outside.store, outside.directory, outside.clock).route(),
                 JwksEndpoint(outside.keys).route(),
                 HealthEndpoint(outside.store).route(),
                 *metadata.routes(),

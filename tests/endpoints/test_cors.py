@@ -46,9 +46,16 @@ def told(detent: Detent, headers: dict[str, str], scope: str = "openid read") ->
     return detent.http.get("/userinfo", headers={**headers, "Authorization": bearer})
 
 
+def told_of_a_dead_token(detent: Detent, headers: dict[str, str]) -> httpx.Response:
+    token = detent.sign_in("spa", scope="openid read", resource=(API,))["access_token"]
+    assert detent.revoke(token, "spa").status_code == 200
+    return detent.http.get("/userinfo", headers={**headers, "Authorization": f"Bearer {token}"})
+
+
 ANSWERS: dict[str, tuple[int, Ask]] = {
     "tokens by code": (200, redeemed),
     "tokens by refresh": (200, refreshed),
+    "claims for a dead token": (401, told_of_a_dead_token),
     "a wrong refresh token": (400, lambda d, h: token(d, h, grant_type="refresh_token", refresh_token="dtrt_x")),
     "a wider scope": (400, lambda d, h: refreshed(d, h, scope="read admin")),
     "an unknown API": (400, lambda d, h: refreshed(d, h, resource="https://no.example/")),
