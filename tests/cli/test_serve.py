@@ -99,6 +99,7 @@ def test_it_serves_without_seeds_and_without_the_password_grant(tmp_path: Path) 
             f"{here}/oauth/token", data={"grant_type": "password"}, auth=credentials, headers={"Host": "id.example"}
         )
         assert refused.json()["error"] == "unsupported_grant_type"
+        assert "proxies is 0" in (tmp_path / "log").read_text()
         assert started.end(signal.SIGTERM) == (0, "")
 
 

@@ -1,5 +1,6 @@
 """`detent serve`: production. Refuses settings that are not safe, and a data directory that holds seeds."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from detent.demo.seeds import traces_of_seeds
 from detent.settings import DECLARED, Problem, Settings, SettingsError, production_problems
 from detent.sinks.log import logging_to
 from detent.web.server import listening, port_of, serve_until_signal
+
+log = logging.getLogger("detent.serving")
 
 setting_options = together(
     *(
@@ -47,6 +50,8 @@ async def _serve(settings: Settings, as_json: bool) -> None:
         house = opened(settings, issuer=settings.issuer, password_grant=settings.password_grant, create=True)
         async with house as office:
             await _refuse_seeds(office)
+            if settings.issuer.startswith("https:") and not settings.proxies:
+                log.warning("proxies is 0: to the throttle of sign-ins all people share the address of the proxy")
             told = {"issuer": settings.issuer, "host": settings.host, "port": port_of(listener)}
             text = f"detent serves {settings.issuer} on {settings.host} port {told['port']}; data in {settings.data}"
             async with swept(office.outside.store, office.outside.clock):
