@@ -133,6 +133,7 @@ async def test_asvs_7_2_sessions_and_secrets_are_random(visit: Visit, alice: Use
 async def test_attack_l1_a_leaked_row_holds_no_secret_that_signs_in(visit: Visit, alice: User) -> None:
     session, cookie = await visit.begin(alice)
     given_out = base64.urlsafe_b64decode(cookie[24:])
+    assert (len(given_out), len(session.secret)) == (24, 32)
     assert given_out not in session.secret
     for leaked in (session.secret[:24], session.secret[-24:]):
         assert await visit.find(session.sid + base64.urlsafe_b64encode(leaked).decode()) is None
@@ -366,6 +367,8 @@ async def test_the_account_page_ends_one_session_all_others_or_all_with_every_fa
     assert await visit.status(*families) == status
     assert await visit.find(bobs)
     assert await visit.status(of_bob) == ["live"]
+    stored = [await visit.store.session(each.key) for each in (session, other)]
+    assert [found.session.life.ended_by for found in stored if found] == ["" if lived else "person" for lived in lives]
     assert (await visit.told())[-1] == ("signed_out", "alice", reason)
 
 

@@ -104,6 +104,7 @@ async def test_a_failure_goes_to_the_sink_alone(desk: Desk) -> None:
     (event,) = desk.sink.events
     assert (event.name, event.about, event.network, event.support_id) == ("sign_in_failed", "", "192.0.2.0/24", "abc")
     assert await audited(desk.store) == before
+    assert desk.store.names == ["alice"]
 
 
 @pytest.mark.parametrize("username", ["alice", "nobody", "", "a b", "\ud800", "x" * 60_000, TYPED])
