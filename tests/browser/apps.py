@@ -66,10 +66,14 @@ def auth0_spa_js(detent: Detent, site: Site, client_id: str = "demo", **settings
 
 
 def sign_in(page: Page, username: str = "test", password: str = "test") -> None:
-    """On our pages, whichever come: until the browser is back at the app."""
+    """On our pages, whichever come, until the browser is on its way to the app; nothing where it is there already."""
+    if "/callback" in page.url:
+        return
+    page.locator("#username, #consent-accept").first.wait_for()
     if page.locator("#username").count():
         page.fill("#username", username)
         page.fill("#password", password)
         page.click("#login")
-    if page.locator("#consent-accept").count():
+        page.wait_for_url(lambda url: "/login" not in url)
+    if "/consent" in page.url:
         page.click("#consent-accept")

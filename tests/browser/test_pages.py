@@ -41,7 +41,8 @@ def at_authorize(detent: Detent, page: Page, client: str = "spa", **change: Any)
 def log_in(page: Page, password: str = "test") -> None:
     page.fill("#username", "test")
     page.fill("#password", password)
-    page.click("#login")
+    with page.expect_navigation():
+        page.click("#login")
 
 
 def seen(page: Page, name: str) -> None:
