@@ -144,7 +144,16 @@ def test_attack_u4_a_known_browser_still_enters_while_its_account_is_attacked(
 
 
 @pytest.mark.parametrize(
-    ("proxies", "sent", "throttled"), [(0, "9.9.9.{}", True), (1, "9.9.9.{}, 8.8.8.8", True), (1, "9.9.9.{}", False)]
+    ("proxies", "sent", "throttled"),
+    [
+        (0, "9.9.9.{}", True),
+        (1, "9.9.9.{}, 8.8.8.8", True),
+        (1, "9.9.9.{}", False),
+        (1, "9.9.9.{}:4711", False),
+        (1, "[2001:db8:{}::1]:4711", False),
+        (1, "[{}", True),
+        (1, "{}]:::", True),
+    ],
 )
 def test_attack_u5_only_what_ones_own_proxies_add_is_believed(
     tmp_path: Path, keys_folder: Path, proxies: int, sent: str, throttled: bool

@@ -47,6 +47,12 @@ SENTENCES: Final[dict[str, str]] = {
     "reuse_refused": "Refresh token {presented} is not the present one and was refused.",
     "suspected": "Refresh token {presented} had been used before and was presented again: refused, and the family "
     "marked. It ends at the next sign-in of this person with this app.",
+    "signed_in": "Signed in with {reason}.",
+    "sign_in_failed": "A sign-in failed.",
+    "sign_in_throttled": "Too many sign-ins failed: {reason}.",
+    "signed_out": "Signed out: {reason}.",
+    "consent_given": "The app was allowed: {reason}.",
+    "consent_withdrawn": "What the app was allowed was withdrawn, and what it held ended.",
     "revoked": "The family was revoked ({reason}).",
     "code_replayed": "Its authorization code was presented a second time, so everything it issued was revoked.",
 }

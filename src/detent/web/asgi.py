@@ -8,6 +8,7 @@ under the support id.
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -165,7 +166,15 @@ def _peer(connected: str, forwarded_for: str, proxies: int) -> str:
     With fewer entries than proxies somebody went around one; then the connection is all that is known.
     """
     hops = [hop.strip() for hop in forwarded_for.split(",")] if proxies and forwarded_for else []
-    return hops[-proxies] if 0 < proxies <= len(hops) else connected
+    if not 0 < proxies <= len(hops):
+        return connected
+    hop = hops[-proxies]
+    if not hop.startswith("[") and hop.count(":") != 1:
+        return hop
+    try:  # some proxies append the port
+        return urlsplit(f"//{hop}").hostname or ""
+    except ValueError:
+        return ""
 
 
 async def _body(request: Request, receive: Receive) -> bytes:
