@@ -1,0 +1,5 @@
+"""Fixtures of these tests."""
+
+from tests.fixtures import keys_folder
+
+__all__ = ["keys_folder"]

@@ -1,0 +1,53 @@
+"""A served house and the record of all that is asked of it."""
+
+from typing import Any
+
+import httpx
+
+from detent.core.policy import RefreshPolicy
+from detent.testing.history.check import Violation, check
+from detent.testing.history.record import Recorder
+from tests.serving import VAULT, Detent
+
+CLIENTS = ("testclient", "app", "cli", "spa", "web", "other")
+
+
+def policies_of(detent: Detent) -> dict[str, RefreshPolicy]:
+    return {name: detent.thread.call(detent.store.client(name)).policy for name in CLIENTS}
+
+
+class Recorded:
+    def __init__(self, detent: Detent) -> None:
+        self.detent = detent
+        self.recorder = Recorder(detent.clock)
+        self.policies = policies_of(detent)
+
+    def ask(self, path: str, client: str, *, promised: bool = False, **form: Any) -> httpx.Response:
+        request = self.recorder.started(path, form, client, promised=promised)
+        answer = self.detent.post(path, client, **form)
+        self.recorder.answered(request, answer.status_code, answer.content)
+        return answer
+
+    def sign_in(self, client: str = "testclient", **form: Any) -> dict[str, Any]:
+        """The tokens of a new sign-in, for an API whose access tokens are introspected."""
+        people = {"username": "test", "password": "test", "resource": VAULT}
+        answer = self.ask("/oauth/token", client, grant_type="password", **(people | form))
+        tokens: dict[str, Any] = answer.json()
+        return tokens
+
+    def refresh(self, token: str, client: str = "testclient", **form: Any) -> dict[str, Any]:
+        answer = self.ask("/oauth/token", client, grant_type="refresh_token", refresh_token=token, **form)
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def revoke(self, token: str) -> None:
+        self.ask("/oauth/revoke", "testclient", token=token)
+
+    def active(self, token: str) -> bool:
+        return bool(self.ask("/oauth/introspect", "testclient", token=token).json()["active"])
+
+    def violations(self) -> list[Violation]:
+        return check(self.recorder.requests, self.policies)
+
+    def found(self) -> set[str]:
+        return {violation.invariant for violation in self.violations()}

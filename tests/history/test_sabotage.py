@@ -1,0 +1,285 @@
+"""The history checker can fail: a right server passes each scenario, and a server that was sabotaged does not.
+
+A sabotage replaces a verb of the running store, or what `decide` says, and nothing else.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from detent.core.authorization import Epochs
+from detent.core.changes import Changes, InsertFamily, ReplaceFamily
+from detent.core.family import Family, Keep, Presented, Refuse, Repeat, Reuse, decide
+from detent.grants import refresh_token
+from detent.testing.history.record import load, save
+from tests.history.recorded import Recorded
+from tests.serving import Detent, running
+
+Scenario = Callable[[Recorded], None]
+Sabotage = Callable[[Detent, pytest.MonkeyPatch], None]
+pytestmark = pytest.mark.slow
+
+KEY = "retry-key-of-22-chars-"
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, keys_folder: Path) -> Iterator[Recorded]:
+    with running(tmp_path, keys_folder, "memory") as detent:
+        yield Recorded(detent)
+
+
+def rotations_and_a_thief(run: Recorded) -> None:
+    """Lost answers with a key, rotations, then somebody with the first token; afterwards the owner again."""
+    first = run.sign_in(scope="read")
+    second = run.refresh(first["refresh_token"], retry_key=KEY)
+    run.refresh(first["refresh_token"], retry_key=KEY, promised=True)
+    third = run.refresh(second["refresh_token"], promised=True)
+    run.active(third["access_token"])
+    run.refresh(first["refresh_token"])
+    run.refresh(third["refresh_token"])
+    for tokens in (first, second, third):
+        run.active(tokens["access_token"])
+
+
+def two_rotations(run: Recorded) -> None:
+    second = run.refresh(run.sign_in()["refresh_token"])
+    run.refresh(second["refresh_token"], promised=True)
+
+
+def the_parent_without_its_key(run: Recorded) -> None:
+    first = run.sign_in()
+    run.refresh(first["refresh_token"], retry_key=KEY)
+    run.refresh(first["refresh_token"], retry_key=KEY[::-1])
+
+
+def a_revocation_between_read_and_write(run: Recorded) -> None:
+    """A refresh has read its family; a revocation is acknowledged; then the refresh writes."""
+    store, thread = run.detent.store, run.detent.thread
+    token = run.sign_in()["refresh_token"]
+    honest, read, revoked = store.apply, asyncio.Event(), asyncio.Event()
+
+    async def slow(changes: Changes) -> None:
+        if any(isinstance(part, ReplaceFamily) and part.family.status == "live" for part in changes.parts):
+            read.set()
+            await revoked.wait()
+        await honest(changes)
+
+    store.apply = slow
+    with ThreadPoolExecutor(1) as pool:
+        refreshed = pool.submit(run.refresh, token)
+        thread.call(asyncio.wait_for(read.wait(), 10))
+        run.revoke(token)
+        thread.call(_set(revoked))
+        answer = refreshed.result()
+    store.apply = honest
+    run.refresh(answer.get("refresh_token", token))
+
+
+def a_code_twice(run: Recorded) -> None:
+    code = run.detent.code("app")
+    fields: dict[str, Any] = {"redirect_uri": "http://127.0.0.1:7777/callback", "code": code}
+    verifier = "a-code-verifier-of-at-least-forty-three-characters"
+    for _ in range(2):
+        run.ask("/oauth/token", "app", grant_type="authorization_code", code_verifier=verifier, **fields)
+
+
+def a_week_with_sweeps(run: Recorded) -> None:
+    token = run.sign_in()["refresh_token"]
+    for _ in range(7):
+        run.detent.clock.advance(86400)
+        run.detent.thread.call(run.detent.store.sweep(run.detent.clock.now(), retention=86400))
+        token = run.refresh(token, promised=True).get("refresh_token", token)
+
+
+def beyond_every_life(run: Recorded) -> None:
+    token = run.sign_in()["refresh_token"]
+    run.detent.clock.advance(91 * 86400)
+    run.refresh(token)
+
+
+async def _set(event: asyncio.Event) -> None:
+    event.set()
+
+
+def no_compare_and_swap(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    honest, store = detent.store.apply, detent.store
+
+    async def forced(changes: Changes) -> None:
+        parts = []
+        for part in changes.parts:
+            if isinstance(part, ReplaceFamily):
+                found = await store.family(part.family.key)
+                part = ReplaceFamily(msgspec.structs.replace(part.family, version=found.family.version + 1))
+            parts.append(part)
+        await honest(Changes(tuple(parts), changes.events))
+
+    store.apply = forced
+
+
+def no_reuse_check(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    """Old tokens are refused, and that is all."""
+
+    def careless(*args: Any) -> Any:
+        decision = decide(*args)
+        return Refuse("reuse") if isinstance(decision, Reuse) else decision
+
+    patch.setattr(refresh_token, "decide", careless)
+
+
+def old_tokens_are_kept(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    """Whatever was issued once is answered with the head."""
+
+    def trusting(family: Family, *args: Any) -> Any:
+        decision = decide(family, *args)
+        return Keep(None, family) if isinstance(decision, Reuse) else decision
+
+    patch.setattr(refresh_token, "decide", trusting)
+
+
+def parent_always_allowed(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    def lenient(family: Family, presented: Presented, *args: Any) -> Any:
+        if presented.generation == family.parent and family.status == "live":
+            return Repeat(None, family, bare=False)
+        return decide(family, presented, *args)
+
+    patch.setattr(refresh_token, "decide", lenient)
+
+
+def kill_forgets_the_access_tokens(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    """Whoever asks about an access token is told of the family as if it lived; the refresh grant knows better."""
+
+    class Forgetful:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(detent.store, name)
+
+        async def family(self, key: Any) -> Any:
+            found = await detent.store.family(key)
+            return msgspec.structs.replace(found, family=msgspec.structs.replace(found.family, status="live"))
+
+    patch.setattr(detent.house.access, "_store", Forgetful())
+
+
+def early_purge(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    honest = detent.store.sweep
+
+    async def eager(now: int, *, retention: int) -> Any:
+        return await honest(now, retention=-1000 * retention)
+
+    detent.store.sweep = eager
+
+
+def acknowledged_writes_are_lost(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    """As a store that answers before it is durable, and loses its power."""
+    honest = detent.store.apply
+
+    async def lossy(changes: Changes) -> None:
+        if not any(isinstance(part, ReplaceFamily) for part in changes.parts):
+            await honest(changes)
+
+    detent.store.apply = lossy
+
+
+def _found_otherwise(detent: Detent, change: Callable[[Family], Family]) -> None:
+    honest = detent.store.family
+
+    async def family(key: Any) -> Any:
+        found = await honest(key)
+        return found and msgspec.structs.replace(found, family=change(found.family))
+
+    detent.store.family = family
+
+
+def scope_grows(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    def wider(family: Family) -> Family:
+        grown = msgspec.structs.replace(family.authorization, scope=("read", "write"), epochs=Epochs())
+        return msgspec.structs.replace(family, authorization=grown)
+
+    _found_otherwise(detent, wider)
+
+
+def no_end(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    _found_otherwise(
+        detent, lambda family: msgspec.structs.replace(family, absolute_until=2**40, idle_until=2**40)
+    )  # fmt: skip
+
+
+def codes_work_twice(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    honest, store = detent.store.apply, detent.store
+
+    async def forgetful(changes: Changes) -> None:
+        if any(isinstance(part, InsertFamily) for part in changes.parts):
+            store._families.clear()
+        await honest(changes)
+
+    store.apply = forgetful
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    rotations_and_a_thief,
+    two_rotations,
+    the_parent_without_its_key,
+    a_revocation_between_read_and_write,
+    a_code_twice,
+    a_week_with_sweeps,
+    beyond_every_life,
+)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
+def test_a_right_server_passes(recorded: Recorded, scenario: Scenario) -> None:
+    scenario(recorded)
+    assert [str(violation) for violation in recorded.violations()] == []
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "scenario", "invariant"),
+    [
+        (no_compare_and_swap, a_revocation_between_read_and_write, "I5"),
+        (no_reuse_check, rotations_and_a_thief, "I4"),
+        (old_tokens_are_kept, rotations_and_a_thief, "I2"),
+        (parent_always_allowed, the_parent_without_its_key, "I2"),
+        (kill_forgets_the_access_tokens, rotations_and_a_thief, "I4"),
+        (early_purge, a_week_with_sweeps, "I7"),
+        (early_purge, a_week_with_sweeps, "I1"),
+        (acknowledged_writes_are_lost, two_rotations, "I1"),
+        (scope_grows, rotations_and_a_thief, "I8"),
+        (no_end, beyond_every_life, "I8"),
+        (codes_work_twice, a_code_twice, "I9"),
+    ],
+    ids=lambda each: getattr(each, "__name__", each),
+)
+def test_a_sabotaged_server_is_found(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch, sabotage: Sabotage, scenario: Scenario, invariant: str
+) -> None:
+    sabotage(recorded.detent, monkeypatch)
+    scenario(recorded)
+    assert invariant in recorded.found()
+
+
+def test_i10_a_token_that_nobody_was_given_is_found(recorded: Recorded) -> None:
+    """As if it had been guessed: the record of its issue is taken away."""
+    recorded.refresh(recorded.refresh(recorded.sign_in()["refresh_token"])["refresh_token"])
+    recorded.recorder.requests[1].successor = None
+    assert "I10" in recorded.found()
+
+
+def test_a_violation_tells_its_requests(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent_always_allowed(recorded.detent, monkeypatch)
+    the_parent_without_its_key(recorded)
+    lines = str(recorded.violations()[0]).splitlines()
+    assert lines[0].startswith("I2: ")
+    assert [line.split(": ", 1)[1] for line in lines[1:]] == [
+        "testclient, refresh_token generation 1: 200 and generation 2"
+    ] * 2
+
+
+def test_a_history_without_tokens_is_kept_in_a_file(recorded: Recorded, tmp_path: Path) -> None:
+    rotations_and_a_thief(recorded)
+    save(recorded.recorder.requests, tmp_path / "history")
+    assert load(tmp_path / "history") == recorded.recorder.requests
+    assert "dtrt_" not in (tmp_path / "history").read_text()
