@@ -194,11 +194,19 @@ async def test_no_statement_reads_a_whole_table(sqlite: SqliteStore, path: Path,
 
 async def test_loading_and_swapping_a_family_use_the_primary_key(sqlite: SqliteStore, path: Path) -> None:
     key = "USING INDEX sqlite_autoindex_family_1 (placement=? AND id=?)"
+    of_session = [
+        line
+        for number in (2, 3, 4, 5)
+        for line in (
+            f"CORRELATED SCALAR SUBQUERY {number}",
+            "SEARCH s USING INDEX sqlite_autoindex_session_1 (placement=? AND sid=?)",
+        )
+    ]
     assert planned(path, sql.FAMILY) == [
         f"SEARCH f {key}",
-        "SEARCH s USING INDEX sqlite_autoindex_session_1 (placement=? AND sid=?) LEFT-JOIN",
         "CORRELATED SCALAR SUBQUERY 1",
         "SEARCH c USING PRIMARY KEY (placement=? AND subject=?)",
+        *of_session,
     ]
     assert planned(path, sql.REPLACE_FAMILY) == [f"SEARCH family {key}"]
 
