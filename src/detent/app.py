@@ -49,13 +49,20 @@ from detent.pages.rendering import Rendering
 from detent.pages.response_modes import FormPost, WebMessage
 from detent.pages.static import static_routes
 from detent.ports import Clock, Directory, Entropy, EventSink, Keys, Store
-from detent.registry import Feature, Registry, TokenFormat
+from detent.registry import Feature, RefreshStrategy, Registry, TokenFormat
+from detent.strategies.allowlist import Allowlist
+from detent.strategies.denylist import Denylist
+from detent.strategies.jwt_refresh import Common
+from detent.strategies.short_lived import ShortLived
+from detent.strategies.unique_claim import UniqueClaim
+from detent.strategies.user_secret import UserSecret
 from detent.tokens.access import AccessTokens
 from detent.tokens.handle import Handles
 from detent.tokens.id_token import Hints
 from detent.tokens.jwt import Jwt
 from detent.tokens.mint import Mint
 from detent.tokens.opaque import Opaque
+from detent.tokens.refresh_jwt import RefreshJwts
 from detent.web.asgi import Edge
 from detent.web.cookies import Cookies
 
@@ -98,10 +105,12 @@ class House:
         self.issuer = issuer
         self.handles = Handles(outside.keys, outside.entropy)
         self.people = People(outside.directory, outside.store, outside.passwords, outside.clock, outside.entropy)
-        formats: dict[str, TokenFormat] = {}  # filled from the registry: a format may come with a feature
+        formats: dict[str, TokenFormat] = {}  # filled from the registry, as is the next: both may come with a feature
+        strategies: dict[str, RefreshStrategy] = {}
         self.access = AccessTokens(formats, outside.store)
+        self.jwts = RefreshJwts(issuer, outside.keys)
         mint = Mint(issuer, formats, outside.keys, outside.entropy)
-        self.issuing = Issuing(outside.store, self.handles, mint, outside.entropy, store_behind)
+        self.issuing = Issuing(outside.store, self.handles, mint, outside.entropy, strategies, store_behind)
         self.ending = Ending(outside.store, outside.sink)
         self.sign_in = SignIn(self.people, Throttle(outside.entropy, allowances), outside.sink, outside.store)
         self.sessions = Sessions(outside.store, outside.entropy, outside.sink, session_policy)
@@ -113,10 +122,12 @@ class House:
 
         features = (
             *((password.feature(self.issuing, self.sign_in),) if password_grant else ()),
+            self._jwt_refresh_tokens(),
             *more(self),
         )
-        self.registry = self._registry((*features, self._base(features)))
+        self.registry = self._registry((*features, self._base()))
         formats.update(self.registry.token_formats)
+        strategies.update(self.registry.strategies)
         self.asgi = Edge(
             self.registry.routes,
             hosts_of(issuer),
@@ -126,16 +137,22 @@ class House:
             proxies,
         )
 
-    def _base(self, features: tuple[Feature, ...]) -> Feature:
+    def _jwt_refresh_tokens(self) -> Feature:
+        """For clients that chose one of these; everybody else's refresh tokens are families' handles."""
+        outside, issuing = self.outside, self.issuing
+        common = Common(issuing, self.ending, outside.directory, self.jwts, outside.entropy, self._session_policy)
+        kinds = (Allowlist, Denylist, UniqueClaim, ShortLived, UserSecret)
+        return Feature("jwt-refresh-tokens", ("RFC 7519", "RFC 7009"), strategies=tuple(kind(common) for kind in kinds))
+
+    def _base(self) -> Feature:
         """What OAuth 2.1 always has; it goes through the same door as every feature."""
         outside = self.outside
-        strategies = {strategy.name: strategy for feature in features for strategy in feature.strategies}
         return Feature(
             "base",
             ("OAuth 2.1", "RFC 6749", "RFC 7636", "RFC 8707", "RFC 9068", "RFC 9700"),
             grants=(
                 AuthorizationCode(self.issuing, self.ending, outside.directory),
-                RefreshToken(self.issuing, outside.directory, outside.sink, strategies, self._session_policy),
+                RefreshToken(self.issuing, outside.directory, outside.sink, self._session_policy),
                 ClientCredentials(self.issuing),
             ),
             client_auth=(ClientSecretBasic(outside.keys), ClientSecretPost(outside.keys), NoAuthentication()),
@@ -170,7 +187,7 @@ class House:
                 AuthorizationEndpoint(protocol, self.issuing, self.dispatcher, self.visitors, hints).route(),
                 *self.end_session.routes(),
                 TokenEndpoint(door, protocol).route(),
-                RevocationEndpoint(door, self.handles, access, self.ending).route(),
+                RevocationEndpoint(door, self.handles, access, self.ending, protocol.strategies).route(),
                 IntrospectionEndpoint(door, self.handles, access, outside.store).route(),
                 UserinfoEndpoint(issuer, access, outside.store, outside.directory, outside.clock).route(),
                 JwksEndpoint(outside.keys).route(),

@@ -12,10 +12,11 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from detent.core.api import SigningAlg
+from detent.core.changes import Part
 from detent.core.client import Client
 from detent.core.confirmation import BEARER, Confirmation
 from detent.core.exchange import Form, Request, Response, TokenResponse
-from detent.core.family import Origin
+from detent.core.family import Family, Origin
 from detent.core.ids import Instant
 
 
@@ -92,15 +93,40 @@ class TokenFormat(Protocol):
         ...
 
 
+class Issued(msgspec.Struct, frozen=True):
+    """A refresh token that was minted, and what must be written before it is handed out."""
+
+    refresh_token: str
+    parts: tuple[Part, ...] = ()
+
+    def __repr__(self) -> str:
+        return "Issued(***)"
+
+
 class RefreshStrategy(Protocol):
-    """How a refresh token that is not a family handle proves that it is still good."""
+    """How a refresh token that is not a family handle is made, proves that it is still good, and is ended.
+
+    A client names its strategy (`refresh_strategy`); one without belongs to the families of grants/.
+    """
 
     @property
     def name(self) -> str: ...
 
-    def recognises(self, token: str) -> bool: ...
+    def recognises(self, token: str) -> bool:
+        """Whether the token has this strategy's form, which is never a family handle's; proves nothing."""
+        ...
 
-    async def redeem(self, token: str, request: TokenRequest) -> TokenResponse: ...
+    async def issue(self, family: Family, client: Client, now: Instant) -> Issued:
+        """The first refresh token of a sign-in, whose row `family` has no handle; writes nothing."""
+        ...
+
+    async def redeem(self, token: str, request: TokenRequest) -> TokenResponse:
+        """Raises InvalidGrant; as a grant does: decide, mint, and as the last step write."""
+        ...
+
+    async def revoke(self, token: str, request: TokenRequest) -> None:
+        """End what the token was issued with; nothing if it is not this client's. Raises UnsupportedTokenType."""
+        ...
 
 
 class Phase(Enum):

@@ -93,6 +93,25 @@ def test_show_says_which_values_are_the_kinds_and_by_which_clause(cli: Cli) -> N
     assert f"idle 2592000 s its kind ({KINDS['native'].clause})" in told
 
 
+def test_a_refresh_strategy_is_chosen_shown_and_refused_where_it_is_not_safe(cli: Cli) -> None:
+    added = cli.json("client", "add", "--kind", "web", "--refresh-strategy", "short_lived")
+    assert added["refresh_strategy"] == cli.stored(added["client_id"]).refresh_strategy == "short_lived"
+    assert added["policy"].keys() == {"access_life", "idle", "absolute"}, "it has no other knob"
+    told = " ".join(cli("client", "show", added["client_id"]).split())
+    assert "refresh_strategy short_lived" in told
+    assert "idle 3600 s its kind (refresh_strategy short_lived)" in told
+    back = cli.json("client", "update", added["client_id"], "--refresh-strategy", "family")
+    assert (back["refresh_strategy"], back["policy"]["idle"]["value"]) == ("family", 1209600)
+    assert cli.json("client", "add", "--kind", "native")["refresh_strategy"] == "family"
+    for kind, strategy, why in (
+        ("browser", "denylist", "not for a browser client"),
+        ("web", "hope", "one of: family, allowlist, denylist"),
+    ):
+        code, told = cli.refused("client", "add", "--kind", kind, "--refresh-strategy", strategy)
+        assert code == "invalid_client_metadata"
+        assert why in told
+
+
 def test_update_replaces_a_list_empties_it_and_takes_a_default_back(cli: Cli) -> None:
     cli("api", "add", API)
     client_id = cli.json(

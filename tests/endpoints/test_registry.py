@@ -17,11 +17,13 @@ from detent.app import House
 from detent.core.api import Api, SigningAlg
 from detent.core.authorization import Authorization, PendingAuthorization
 from detent.core.changes import InsertApi, InsertClient
+from detent.core.client import Client
 from detent.core.confirmation import Confirmation
-from detent.core.errors import InvalidGrant, InvalidRequest, OAuthError
+from detent.core.errors import InvalidGrant, InvalidRequest, OAuthError, UnsupportedTokenType
 from detent.core.exchange import Form, Request, Response, TokenResponse
+from detent.core.family import Family
 from detent.core.ids import Instant
-from detent.registry import Feature, Phase, Registry, RegistryError, Route, Stage, TokenRequest
+from detent.registry import Feature, Issued, Phase, Registry, RegistryError, Route, Stage, TokenRequest
 from detent.web.respond import json_public
 from tests.attacks.outcomes import assert_refused
 from tests.mission.test_a_tokens import claims_of
@@ -86,6 +88,12 @@ class Lottery:
         if token != "lot_7":
             raise InvalidGrant("This ticket did not win.")
         return TokenResponse("won", "Bearer", 60, "read", refresh_token="lot_7")
+
+    async def issue(self, family: Family, client: Client, now: Instant) -> Issued:
+        return Issued("lot_7")
+
+    async def revoke(self, token: str, request: TokenRequest) -> None:
+        raise UnsupportedTokenType("A ticket is a ticket.")
 
 
 async def invented(request: Request) -> Response:

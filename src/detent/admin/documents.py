@@ -12,7 +12,7 @@ from detent.core.client import Client
 from detent.core.events import Event, told
 from detent.core.family import Family
 from detent.core.people import User
-from detent.core.policy import KINDS
+from detent.core.policy import FAMILY, KINDS, Lives, default_policy
 
 Document = dict[str, Any]
 
@@ -37,21 +37,28 @@ def client_document(client: Client) -> Document:
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
         "scope": " ".join(client.scope),
         "default_audience": client.default_audience,
+        "refresh_strategy": client.refresh_strategy,
         "policy": policy_document(client),
     }
 
 
 def policy_document(client: Client) -> Document:
-    """Each knob: the value in force, the kind's default and the clause behind that, and whether it is overridden."""
-    defaults, clause = KINDS[client.kind].policy, KINDS[client.kind].clause
+    """Each knob: the value in force, the kind's default and the clause behind that, and whether it is overridden.
+
+    A refresh strategy other than the family has lives of its own and no other knob.
+    """
+    strategy, clause = client.refresh_strategy, KINDS[client.kind].clause
+    defaults = default_policy(client.kind, strategy)
     rows = {}
     for knob, override in msgspec.structs.asdict(client.overrides).items():
+        if strategy != FAMILY and knob not in Lives.__struct_fields__:
+            continue
         name = "rotates" if knob == "rotating" else knob
         rows[name] = {
             "value": getattr(client.policy, name),
             "default": getattr(defaults, name),
             "overridden": override is not None,
-            "clause": clause,
+            "clause": clause if strategy == FAMILY else f"refresh_strategy {strategy}",
         }
     return rows
 

@@ -59,6 +59,7 @@ class ClientFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access_life: int | UnsetType | None = UNSET
     idle: int | UnsetType | None = UNSET
     absolute: int | UnsetType | None = UNSET
+    refresh_strategy: str | UnsetType = UNSET
 
     def on(self, client: Client) -> Client:
         """The client with these choices. Disabling it voids what it was issued, for good."""
@@ -95,6 +96,7 @@ class Registrations:
         *,
         known_grants: frozenset[str],
         known_formats: frozenset[str],
+        known_strategies: frozenset[str] = frozenset(),
     ) -> None:
         self.store = store
         self.keys = keys
@@ -102,6 +104,7 @@ class Registrations:
         self.entropy = entropy
         self._known_grants = known_grants
         self._known_formats = known_formats
+        self._known_strategies = known_strategies
 
     # Clients
 
@@ -158,7 +161,7 @@ class Registrations:
 
     async def _checked(self, client: Client, fields: ClientFields) -> Client:
         """The client with these choices. An API that is gone must not keep anybody from disabling its clients."""
-        client = checked_client(fields.on(client), self._known_grants)
+        client = checked_client(fields.on(client), self._known_grants, self._known_strategies)
         audience = fields.default_audience
         if audience and await self.store.api(audience) is None:
             raise InvalidClientMetadata(

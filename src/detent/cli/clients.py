@@ -34,6 +34,7 @@ fields_options = together(
     seconds("--access-life", "access_life", "Life of an access token"),
     seconds("--idle", "idle", "Life of a refresh token that is not used"),
     seconds("--absolute", "absolute", "Life of a refresh token's family"),
+    one("--refresh-strategy", "refresh_strategy", "What proves that a refresh token is good; docs/strategies.md."),
 )
 
 

@@ -44,6 +44,7 @@ class Office:
             outside.entropy,
             known_grants=frozenset(house.registry.grants),
             known_formats=frozenset(house.registry.token_formats),
+            known_strategies=frozenset(house.registry.strategies),
         )
         self.families = Families(house.issuing, house.ending, outside.directory, outside.clock)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from detent.core.errors import InvalidClientMetadata
 from detent.core.ids import ClientId, Instant
-from detent.core.policy import KINDS, ClientKind, Overrides, RefreshPolicy, effective_policy
+from detent.core.policy import FAMILY, KINDS, ClientKind, Overrides, RefreshPolicy, effective_policy
 from detent.core.scope import IDENTITY_SCOPES, Scope, is_scope_token
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
@@ -39,7 +39,8 @@ class Client(msgspec.Struct, frozen=True, omit_defaults=True):
     """`scope` is what the client may ever ask for; `default_audience` what it means when it names no API.
 
     `first_party`: the operator's own app, so people are not asked for consent. `require_pkce` off exempts a
-    confidential client that always sends a `nonce` (OAuth 2.1 §7.5.1).
+    confidential client that always sends a `nonce` (OAuth 2.1 §7.5.1). `refresh_strategy` names what proves that
+    its refresh tokens are good: "family", or one of the registry's for JWT refresh tokens.
     """
 
     client_id: ClientId
@@ -61,6 +62,7 @@ class Client(msgspec.Struct, frozen=True, omit_defaults=True):
     default_audience: str | None = None
     secrets: tuple[SecretDigest, ...] = ()
     overrides: Overrides = Overrides()
+    refresh_strategy: str = FAMILY
     enabled: bool = True
     epoch: int = 0
     version: int = 1
@@ -68,7 +70,7 @@ class Client(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def policy(self) -> RefreshPolicy:
-        return effective_policy(self.kind, self.overrides)
+        return effective_policy(self.kind, self.overrides, self.refresh_strategy)
 
     @property
     def is_public(self) -> bool:
@@ -84,7 +86,9 @@ DEFAULT_GRANTS: Final[dict[ClientKind, tuple[str, ...]]] = {
 }
 
 
-def checked_client(client: Client, known_grants: frozenset[str]) -> Client:
+def checked_client(
+    client: Client, known_grants: frozenset[str], known_strategies: frozenset[str] = frozenset()
+) -> Client:
     """Return the client if it may be registered. Raises InvalidClientMetadata with what to change."""
     _refuse_if(not _CLIENT_ID.fullmatch(client.client_id), "client_id must be 1 to 256 visible characters, no colon.")
     public = KINDS[client.kind].public
@@ -114,7 +118,9 @@ def checked_client(client: Client, known_grants: frozenset[str]) -> Client:
     )
     bad = [name for name in client.scope if not is_scope_token(name)]
     _refuse_if(bool(bad), "scope holds a name that is not a scope (RFC 6749 3.3).")
-    effective_policy(client.kind, client.overrides)
+    strategies = (FAMILY, *sorted(known_strategies))
+    _refuse_if(client.refresh_strategy not in strategies, f"refresh_strategy must be one of: {', '.join(strategies)}.")
+    effective_policy(client.kind, client.overrides, client.refresh_strategy)
     return client
 
 

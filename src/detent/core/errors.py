@@ -6,6 +6,7 @@ OAuthError
 ├ InvalidGrant              invalid_grant            400   RFC 6749 §5.2
 ├ UnauthorizedClient        unauthorized_client      400   RFC 6749 §5.2
 ├ UnsupportedGrantType      unsupported_grant_type   400   RFC 6749 §5.2
+├ UnsupportedTokenType      unsupported_token_type   400   RFC 7009 §2.2.1
 ├ InvalidScope              invalid_scope            400   RFC 6749 §5.2
 ├ InvalidTarget             invalid_target           400   RFC 8707 §2
 ├ InvalidToken              invalid_token            401   RFC 6750 §3.1
@@ -94,6 +95,10 @@ class UnauthorizedClient(OAuthError):
 
 class UnsupportedGrantType(OAuthError):
     code, status = "unsupported_grant_type", 400
+
+
+class UnsupportedTokenType(OAuthError):
+    code, status = "unsupported_token_type", 400
 
 
 class InvalidScope(OAuthError):

@@ -17,6 +17,7 @@ from detent.core.ids import Seconds
 ClientKind = Literal["browser", "native", "cli", "web", "machine"]
 OnReuse = Literal["revoke", "suspect"]
 Rotates = Literal["unbound", "always", "never"]
+FAMILY: Final = "family"  # the refresh strategy of every client that chose none
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 ACCESS_LIFE_RANGE = (10, DAY)
@@ -73,10 +74,33 @@ KINDS: Final[dict[ClientKind, KindDefaults]] = {
 }
 
 
+class Lives(msgspec.Struct, frozen=True):
+    """The lifetimes that a strategy for JWT refresh tokens puts in place of the kind's."""
+
+    access_life: Seconds
+    idle: Seconds
+    absolute: Seconds
+
+
+JWT_LIVES: Final = Lives(Seconds(HOUR), Seconds(DAY), Seconds(7 * DAY))
+SHORT_LIVES: Final = Lives(Seconds(10 * MINUTE), Seconds(HOUR), Seconds(HOUR))
+
+
+def default_policy(kind: ClientKind, strategy: str = FAMILY) -> RefreshPolicy:
+    """The kind's policy, with the lives of the client's refresh strategy where that is not the family."""
+    policy = KINDS[kind].policy
+    if strategy == FAMILY:
+        return policy
+    lives = SHORT_LIVES if strategy == "short_lived" else JWT_LIVES
+    return msgspec.structs.replace(policy, access_life=lives.access_life, idle=lives.idle, absolute=lives.absolute)
+
+
 @lru_cache(4096)  # asked for at every request of a client
-def effective_policy(kind: ClientKind, overrides: Overrides) -> RefreshPolicy:
-    """The kind's defaults with the client's overrides. Raises InvalidClientMetadata for an unsafe mix."""
+def effective_policy(kind: ClientKind, overrides: Overrides, strategy: str = FAMILY) -> RefreshPolicy:
+    """The defaults with the client's overrides. Raises InvalidClientMetadata for an unsafe mix."""
     defaults = KINDS[kind]
+    begun = default_policy(kind, strategy)
+    _check_strategy(kind, overrides, strategy)
     rotates = defaults.policy.rotates
     if overrides.rotating is not None:
         if defaults.public:
@@ -89,9 +113,9 @@ def effective_policy(kind: ClientKind, overrides: Overrides) -> RefreshPolicy:
         rotates,
         _within("overlap", overrides.overlap, defaults.policy.overlap, *OVERLAP_RANGE),
         overrides.on_reuse or defaults.policy.on_reuse,
-        _within("access_life", overrides.access_life, defaults.policy.access_life, *ACCESS_LIFE_RANGE),
-        _within("idle", overrides.idle, defaults.policy.idle, 1, REFRESH_LIFE_MAX),
-        _within("absolute", overrides.absolute, defaults.policy.absolute, 1, REFRESH_LIFE_MAX),
+        _within("access_life", overrides.access_life, begun.access_life, *ACCESS_LIFE_RANGE),
+        _within("idle", overrides.idle, begun.idle, 1, REFRESH_LIFE_MAX),
+        _within("absolute", overrides.absolute, begun.absolute, 1, REFRESH_LIFE_MAX),
     )
     if policy.idle <= 2 * policy.access_life:
         raise InvalidClientMetadata(
@@ -100,7 +124,29 @@ def effective_policy(kind: ClientKind, overrides: Overrides) -> RefreshPolicy:
         )
     if policy.absolute < policy.idle:
         raise InvalidClientMetadata(f"absolute ({policy.absolute} s) must not be shorter than idle ({policy.idle} s).")
+    if strategy == "short_lived" and (
+        policy.access_life > SHORT_LIVES.access_life or policy.absolute > SHORT_LIVES.absolute
+    ):
+        raise InvalidClientMetadata(
+            "refresh_strategy short_lived cannot revoke, so nothing of it may live long: access_life at most "
+            f"{SHORT_LIVES.access_life} seconds, absolute at most {SHORT_LIVES.absolute}."
+        )
     return policy
+
+
+def _check_strategy(kind: ClientKind, overrides: Overrides, strategy: str) -> None:
+    """A public client's refresh token must rotate with reuse detection (OAuth 2.1 §4.3.1): only a family's does."""
+    if strategy == FAMILY:
+        return
+    if kind != "web":
+        raise InvalidClientMetadata(
+            f"refresh_strategy {strategy} is not for a {kind} client: only family detects reuse, which a public "
+            "client needs (OAuth 2.1 4.3.1), and a machine has no refresh token."
+        )
+    if (overrides.rotating, overrides.overlap, overrides.on_reuse) != (None, None, None):
+        raise InvalidClientMetadata(
+            f"rotating, overlap and on_reuse are knobs of the refresh strategy family; {strategy} has none of them."
+        )
 
 
 def _within(name: str, value: int | None, default: int, low: int, high: int) -> Seconds:

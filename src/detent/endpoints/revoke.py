@@ -1,23 +1,34 @@
 """`/oauth/revoke` (RFC 7009): a client ends a token it was given.
 
 Any authentic generation of a refresh token ends its whole family with the family's access tokens, so that an app
-that lost its last answer can still log out. An unknown token is 200, and so is another client's: nothing happens.
+that lost its last answer can still log out; a JWT refresh token is ended by its strategy. An unknown token is 200,
+and so is another client's: nothing happens.
 Rule: 200 is said only once it is durable; a store that cannot write answers 503 (RFC 7009 §2.2.1).
 """
+
+from collections.abc import Mapping
 
 from detent.core.errors import InvalidRequest
 from detent.core.exchange import Form, Request, Response
 from detent.endpoints.door import Door
 from detent.grants.ending import Ending
-from detent.registry import Route
+from detent.registry import RefreshStrategy, Route, TokenRequest
 from detent.tokens.access import AccessTokens
 from detent.tokens.handle import Handles, is_of
 from detent.web.respond import NO_STORE, SAFE
 
 
 class RevocationEndpoint:
-    def __init__(self, door: Door, handles: Handles, access: AccessTokens, ending: Ending) -> None:
+    def __init__(
+        self,
+        door: Door,
+        handles: Handles,
+        access: AccessTokens,
+        ending: Ending,
+        strategies: Mapping[str, RefreshStrategy],
+    ) -> None:
         self._door = door
+        self._strategies = strategies
         self._handles = handles
         self._access = access
         self._ending = ending
@@ -44,6 +55,13 @@ class RevocationEndpoint:
                 support_id=request.support_id,
                 only_if=lambda family: is_of(handle, family) and family.authorization.client_id == client.client_id,
             )
+        elif strategy := self._strategy_of(token):
+            await strategy.revoke(
+                token, TokenRequest(form, client, now, request.origin, request.peer, request.support_id)
+            )
         elif (claims := self._access.read(token, now)) and claims["client_id"] == client.client_id:
             await self._access.revoke(claims)
         return Response(200, b"", (*NO_STORE, *SAFE))
+
+    def _strategy_of(self, token: str) -> RefreshStrategy | None:
+        return next((each for each in self._strategies.values() if each.recognises(token)), None)

@@ -3,6 +3,7 @@
 Rule: everything is minted before the one write, so a failure leaves the store as it was (RFC 6749 §5.2).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,26 +13,37 @@ from detent.core.authorization import Authorization, Epochs, PendingAuthorizatio
 from detent.core.changes import Changes, EndFamilies, InsertFamily, Part
 from detent.core.claims import wants_id_token
 from detent.core.client import Client
-from detent.core.errors import InvalidTarget
+from detent.core.errors import Conflict, InvalidTarget, TemporarilyUnavailable, UnauthorizedClient
 from detent.core.exchange import Form, TokenResponse
 from detent.core.family import Ahead, Family, Surroundings, born, with_first_handle
 from detent.core.ids import FamilyKey, Instant, Subject, placement_of
-from detent.core.people import User, claims_for
-from detent.core.scope import Scope
-from detent.ports import Entropy, Store
-from detent.registry import TokenRequest
+from detent.core.people import CLAIMS_OF_SCOPE, User, claims_for
+from detent.core.policy import FAMILY
+from detent.core.scope import Scope, narrow, parse_scope
+from detent.ports import Directory, Entropy, Store
+from detent.registry import RefreshStrategy, TokenRequest
 from detent.tokens.handle import Handles
 from detent.tokens.mint import Mint
 
 REFRESH_TOKEN = "refresh_token"
+_ATTEMPTS = 10
 
 
 class Issuing:
-    def __init__(self, store: Store, handles: Handles, mint: Mint, entropy: Entropy, ahead: Ahead = "refuse") -> None:
+    def __init__(
+        self,
+        store: Store,
+        handles: Handles,
+        mint: Mint,
+        entropy: Entropy,
+        strategies: Mapping[str, RefreshStrategy],
+        ahead: Ahead = "refuse",
+    ) -> None:
         self.store = store
         self.handles = handles
         self.mint = mint
         self._entropy = entropy
+        self.strategies = strategies
         self._ahead = ahead
 
     def new_key(self, subject: Subject) -> FamilyKey:
@@ -56,6 +68,12 @@ class Issuing:
         existing = {identifier: api for identifier, api in known.items() if api is not None}
         return target(within(asked or tuple(existing), authorization.audience, existing), scope)
 
+    async def narrowed(self, authorization: Authorization, form: Form) -> Target:
+        """What a refresh asks for of what was granted; it never widens, and never sticks (RFC 6749 §6)."""
+        asked = form.get("scope")
+        scope = authorization.scope if asked is None else narrow(parse_scope(asked), authorization.scope)
+        return await self.target(form.resources, authorization, scope)
+
     async def surroundings(self, client: Client, user_epoch: int, *, session_over: bool = False) -> Surroundings:
         store = await self.store.installation()
         epochs = Epochs(user_epoch, client.epoch, store.server_epoch)
@@ -77,8 +95,11 @@ class Issuing:
         policy = client.policy
         absolute_until = Instant(request.now + policy.absolute)
         family = born(pending.key, authorization, min(absolute_until, until or absolute_until), request.origin)
+        strategy = None
         if REFRESH_TOKEN in client.grant_types:
-            family = with_first_handle(family, policy, around, self._entropy.token_bytes(32))
+            strategy = self._strategy_of(client)
+            if strategy is None:
+                family = with_first_handle(family, policy, around, self._entropy.token_bytes(32))
         answer = self.answer(
             family, wanted, client, request.now, person=claims_for(user, wanted.scope), nonce=pending.nonce
         )
@@ -86,8 +107,35 @@ class Issuing:
         if policy.on_reuse == "suspect":
             whose = (pending.key.placement, user.subject)
             parts += (EndFamilies(*whose, "suspected", which="suspected", client_id=client.client_id),)
+        if strategy:
+            refresh_token = await self._begin_with(strategy, family, client, parts)
+            return msgspec.structs.replace(answer, refresh_token=refresh_token)
         await self.store.apply(Changes(parts, family.history))
         return answer
+
+    async def _begin_with(
+        self, strategy: RefreshStrategy, family: Family, client: Client, parts: tuple[Part, ...]
+    ) -> str:
+        """The first refresh token, once it is written. Raises Conflict only if the key was begun before."""
+        for _ in range(_ATTEMPTS):
+            issued = await strategy.issue(family, client, family.authorization.created_at)
+            try:
+                await self.store.apply(Changes((*parts, *issued.parts)))
+            except Conflict:  # it may be what the strategy remembers of this person: two sign-ins in one moment
+                if await self.store.family(family.key):
+                    raise
+                continue
+            return issued.refresh_token
+        raise TemporarilyUnavailable("This person is signing in to this app at the same moment.", retry_after=1)
+
+    def _strategy_of(self, client: Client) -> RefreshStrategy | None:
+        """None for families. Raises UnauthorizedClient where the strategy's feature was taken out meanwhile."""
+        if client.refresh_strategy == FAMILY:
+            return None
+        strategy = self.strategies.get(client.refresh_strategy)
+        if strategy is None:
+            raise UnauthorizedClient(f"This server has no refresh strategy {client.refresh_strategy} any more.")
+        return strategy
 
     def answer(
         self,
@@ -114,3 +162,12 @@ class Issuing:
             if wants_id_token(authorization.scope)
             else None,
         )
+
+
+async def person_of(directory: Directory, authorization: Authorization) -> dict[str, Any]:
+    """What a later ID token says of the person: read only where a granted scope asks for it."""
+    scope = authorization.scope
+    if not wants_id_token(scope) or not any(name in CLAIMS_OF_SCOPE for name in scope):
+        return {}
+    user = await directory.user(authorization.subject)
+    return claims_for(user, scope) if user else {}

@@ -6,13 +6,11 @@ end somebody's family. What a generation means is `decide` in core/family.py.
 """
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 import msgspec
 
 from detent.core.changes import Changes, Part, ReplaceFamily, SlideSession
-from detent.core.claims import wants_id_token
 from detent.core.errors import (
     Conflict,
     InvalidGrant,
@@ -35,14 +33,12 @@ from detent.core.family import (
     decide,
 )
 from detent.core.ids import Instant, SessionKey
-from detent.core.people import CLAIMS_OF_SCOPE, claims_for
-from detent.core.scope import narrow, parse_scope
 from detent.core.session import SessionPolicy
-from detent.grants.issuing import Issuing
+from detent.grants.issuing import Issuing, person_of
 from detent.grants.repeats import RepeatLimit
 from detent.ports import Directory, EventSink, FoundFamily
 from detent.registry import RefreshStrategy, TokenRequest
-from detent.tokens.handle import MAX_GENERATION, RefreshHandle, is_of
+from detent.tokens.handle import MAX_GENERATION, REFRESH_PREFIX, RefreshHandle, is_of
 
 REFUSED: Final = "Unknown or invalid refresh token."
 RETRY_KEY_CHARACTERS: Final = 22
@@ -57,23 +53,22 @@ class RefreshToken:
         issuing: Issuing,
         directory: Directory,
         sink: EventSink,
-        strategies: Mapping[str, RefreshStrategy],
         session_policy: SessionPolicy,
     ) -> None:
         self._session_policy = session_policy
         self._issuing = issuing
         self._directory = directory
         self._sink = sink
-        self._strategies = strategies
         self._repeats = RepeatLimit()
 
     def screen(self, form: Form, client_id: str, now: Instant) -> RefreshHandle | RefreshStrategy:
         token = form.get("refresh_token")
         if token is None:
             raise InvalidRequest("The parameter refresh_token is missing.")
-        for strategy in self._strategies.values():
-            if strategy.recognises(token):
-                return strategy
+        if not token.startswith(REFRESH_PREFIX):
+            for strategy in self._issuing.strategies.values():
+                if strategy.recognises(token):
+                    return strategy
         handle = self._issuing.handles.open_refresh(token, client_id)
         if handle is None:
             raise InvalidGrant(REFUSED, detail="not a refresh token of this server for this client")
@@ -138,35 +133,17 @@ class RefreshToken:
     ) -> TokenResponse:
         if head.generation >= MAX_GENERATION:
             raise InvalidGrant(REFUSED, detail="the family has used up its generations")
-        authorization = head.authorization
-        asked = request.form.get("scope")
-        scope = authorization.scope if asked is None else narrow(parse_scope(asked), authorization.scope)
-        wanted = await self._issuing.target(request.form.resources, authorization, scope)
+        wanted = await self._issuing.narrowed(head.authorization, request.form)
         answer = self._issuing.answer(
             head,
             wanted,
             request.client,
             request.now,
-            person=await self._person(head),
+            person=await person_of(self._directory, head.authorization),
             with_refresh_token=with_refresh_token,
         )
-        await self._write(before.family, after, request, self._used(before, request.now))
+        await self._write(before.family, after, request, session_used(before, self._session_policy, request.now))
         return answer
-
-    def _used(self, found: FoundFamily, now: Instant) -> tuple[Part, ...]:
-        """A refresh is a use of the session that the family ends with: nobody is signed out in the middle of work."""
-        authorization = found.family.authorization
-        key = SessionKey.parse(authorization.session_id or "") if authorization.ends_with_session else None
-        life = found.session.slid(self._session_policy, now) if found.session else None
-        return (SlideSession(key, life),) if key and life else ()
-
-    async def _person(self, family: Family) -> dict[str, Any]:
-        """What the new ID token says of the person: read only where a granted scope asks for it."""
-        scope = family.authorization.scope
-        if not wants_id_token(scope) or not any(name in CLAIMS_OF_SCOPE for name in scope):
-            return {}
-        user = await self._directory.user(family.authorization.subject)
-        return claims_for(user, scope) if user else {}
 
     async def _write(
         self, before: Family, after: Family | None, request: TokenRequest, used: tuple[Part, ...] = ()
@@ -183,6 +160,14 @@ class RefreshToken:
         wait = self._repeats.seconds_to_wait(family.key, family.generation, now)
         if wait:
             raise SlowDown("This refresh token was repeated too often; wait a minute.", retry_after=wait)
+
+
+def session_used(found: FoundFamily, policy: SessionPolicy, now: Instant) -> tuple[Part, ...]:
+    """A refresh is a use of the session that the family ends with: nobody is signed out in the middle of work."""
+    authorization = found.family.authorization
+    key = SessionKey.parse(authorization.session_id or "") if authorization.ends_with_session else None
+    life = found.session.slid(policy, now) if found.session else None
+    return (SlideSession(key, life),) if key and life else ()
 
 
 def _news(before: Family, after: Family, support_id: str) -> tuple[Event, ...]:
