@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator
 
 import httpx
+import pytest
 
 from detent.core.exchange import Form, Request, TokenResponse
 from detent.core.family import Origin
@@ -18,6 +19,8 @@ from detent.registry import Claim, TokenRequest
 from detent.sinks.log import LogSink, logging_to
 from tests.attacks.canary import CLIENT_SECRET, WRONG, Life
 from tests.serving import START, Detent
+
+pytestmark = pytest.mark.slow
 
 ONE_OF_A_KIND = (
     "password", "client secret", "retry key", "code", "first access_token", "third refresh_token", "first id_token",

@@ -20,6 +20,8 @@ from tests.attacks.outcomes import (
 )
 from tests.serving import Detent
 
+pytestmark = pytest.mark.slow
+
 detent = ongoing
 __all__ = ["race"]
 

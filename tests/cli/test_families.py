@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli.conftest import Cli, Process
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(running: Process) -> Path:
