@@ -188,7 +188,7 @@ class House:
                 *self.end_session.routes(),
                 TokenEndpoint(door, protocol).route(),
                 RevocationEndpoint(door, self.handles, access, self.ending, protocol.strategies).route(),
-                IntrospectionEndpoint(door, self.handles, access, outside.store).route(),
+                IntrospectionEndpoint(door, self.handles, access, outside.store, protocol.strategies).route(),
                 UserinfoEndpoint(issuer, access, outside.store, outside.directory, outside.clock).route(),
                 JwksEndpoint(outside.keys).route(),
                 HealthEndpoint(outside.store).route(),

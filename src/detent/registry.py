@@ -124,9 +124,17 @@ class RefreshStrategy(Protocol):
         """Raises InvalidGrant; as a grant does: decide, mint, and as the last step write."""
         ...
 
+    async def introspect(self, token: str, client: Client, now: Instant) -> Mapping[str, Any] | None:
+        """What the token says (RFC 7662 §2.2) while it would be good if this client redeemed it; else None."""
+        ...
+
     async def revoke(self, token: str, request: TokenRequest) -> None:
         """End what the token was issued with; nothing if it is not this client's. Raises UnsupportedTokenType."""
         ...
+
+
+def strategy_of(token: str, strategies: Mapping[str, RefreshStrategy]) -> RefreshStrategy | None:
+    return next((each for each in strategies.values() if each.recognises(token)), None)
 
 
 class Phase(Enum):

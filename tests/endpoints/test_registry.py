@@ -92,6 +92,9 @@ class Lottery:
     async def issue(self, family: Family, client: Client, now: Instant) -> Issued:
         return Issued("lot_7")
 
+    async def introspect(self, token: str, client: Client, now: Instant) -> dict[str, Any] | None:
+        return {"exp": now + 60} if token == "lot_7" else None
+
     async def revoke(self, token: str, request: TokenRequest) -> None:
         raise UnsupportedTokenType("A ticket is a ticket.")
 

@@ -138,7 +138,6 @@ def test_c1_a_sign_in_yields_two_jwts(app: App) -> None:
         assert refresh["client_id"] == app.name
         assert app.detent.secret(tokens["access_token"]).status_code == 200
         assert app.detent.secret(tokens["refresh_token"]).status_code == 401, "it opens nothing at an API"
-        assert not app.is_active(tokens["refresh_token"])
 
 
 @EVERY_STRATEGY
@@ -490,6 +489,23 @@ def test_other_tokens_are_no_refresh_tokens_and_handles_are_no_jwts(app: App) ->
     assert_refused(app.refresh(family), "invalid_grant")
     assert app.detent.refresh("testclient", tokens["refresh_token"]).json()["error"] == "invalid_grant"
     assert app.detent.refresh("testclient", family).status_code == 200
+
+
+@EVERY_STRATEGY
+def test_rfc7662_2_2_a_refresh_token_is_active_while_it_would_be_redeemed(app: App) -> None:
+    tokens = app.sign_in(scope="read")
+    claims = claims_of(tokens["refresh_token"])
+    told = app.post("/oauth/introspect", token=tokens["refresh_token"]).json()
+    expected = {name: claims[name] for name in ("client_id", "sub", "iat", "exp")}
+    assert told == {"active": True, "token_type": "refresh_token", "scope": "read", **expected}
+    assert app.is_active(tokens["refresh_token"]), "asking spends nothing"
+
+    stranger = App(app.detent, app.strategy)
+    assert not stranger.is_active(tokens["refresh_token"])
+    renewed = app.refreshed(tokens)
+    assert app.is_active(tokens["refresh_token"]) is (app.strategy not in SPENT_BY_USE)
+    app.revoke(renewed["refresh_token"])
+    assert app.is_active(renewed["refresh_token"]) is (app.strategy not in REVOCABLE)
 
 
 @EVERY_STRATEGY

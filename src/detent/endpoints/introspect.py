@@ -14,7 +14,7 @@ from detent.core.family import Family, why_over
 from detent.core.ids import Instant
 from detent.endpoints.door import Door
 from detent.ports import Store
-from detent.registry import Route
+from detent.registry import RefreshStrategy, Route, strategy_of
 from detent.tokens.access import AccessTokens, LiveAccessToken, present_epochs
 from detent.tokens.handle import Handles, RefreshHandle, is_of
 from detent.web.respond import json_private
@@ -24,8 +24,16 @@ _TOLD: Final = ("iss", "sub", "aud", "client_id", "scope", "iat", "exp", "jti", 
 
 
 class IntrospectionEndpoint:
-    def __init__(self, door: Door, handles: Handles, access: AccessTokens, store: Store) -> None:
+    def __init__(
+        self,
+        door: Door,
+        handles: Handles,
+        access: AccessTokens,
+        store: Store,
+        strategies: Mapping[str, RefreshStrategy],
+    ) -> None:
         self._door = door
+        self._strategies = strategies
         self._handles = handles
         self._access = access
         self._store = store
@@ -46,6 +54,9 @@ class IntrospectionEndpoint:
             raise InvalidRequest("The parameter token is missing.")
         if handle := self._handles.open_refresh(token, client.client_id):
             return json_private(await self._refresh_token(handle, client, now))
+        if strategy := strategy_of(token, self._strategies):
+            told = await strategy.introspect(token, client, now)
+            return json_private({"active": True, "token_type": "refresh_token", **told} if told else INACTIVE)
         live = await self._access.live(token, now)
         if live is None or not await self._concerns(live.claims, client):
             return json_private(INACTIVE)

@@ -12,7 +12,7 @@ from detent.core.errors import InvalidRequest
 from detent.core.exchange import Form, Request, Response
 from detent.endpoints.door import Door
 from detent.grants.ending import Ending
-from detent.registry import RefreshStrategy, Route, TokenRequest
+from detent.registry import RefreshStrategy, Route, TokenRequest, strategy_of
 from detent.tokens.access import AccessTokens
 from detent.tokens.handle import Handles, is_of
 from detent.web.respond import NO_STORE, SAFE
@@ -55,13 +55,10 @@ class RevocationEndpoint:
                 support_id=request.support_id,
                 only_if=lambda family: is_of(handle, family) and family.authorization.client_id == client.client_id,
             )
-        elif strategy := self._strategy_of(token):
+        elif strategy := strategy_of(token, self._strategies):
             await strategy.revoke(
                 token, TokenRequest(form, client, now, request.origin, request.peer, request.support_id)
             )
         elif (claims := self._access.read(token, now)) and claims["client_id"] == client.client_id:
             await self._access.revoke(claims)
         return Response(200, b"", (*NO_STORE, *SAFE))
-
-    def _strategy_of(self, token: str) -> RefreshStrategy | None:
-        return next((each for each in self._strategies.values() if each.recognises(token)), None)

@@ -37,7 +37,7 @@ from detent.core.session import SessionPolicy
 from detent.grants.issuing import Issuing, person_of
 from detent.grants.repeats import RepeatLimit
 from detent.ports import Directory, EventSink, FoundFamily
-from detent.registry import RefreshStrategy, TokenRequest
+from detent.registry import RefreshStrategy, TokenRequest, strategy_of
 from detent.tokens.handle import MAX_GENERATION, REFRESH_PREFIX, RefreshHandle, is_of
 
 REFUSED: Final = "Unknown or invalid refresh token."
@@ -65,10 +65,8 @@ class RefreshToken:
         token = form.get("refresh_token")
         if token is None:
             raise InvalidRequest("The parameter refresh_token is missing.")
-        if not token.startswith(REFRESH_PREFIX):
-            for strategy in self._issuing.strategies.values():
-                if strategy.recognises(token):
-                    return strategy
+        if not token.startswith(REFRESH_PREFIX) and (strategy := strategy_of(token, self._issuing.strategies)):
+            return strategy
         handle = self._issuing.handles.open_refresh(token, client_id)
         if handle is None:
             raise InvalidGrant(REFUSED, detail="not a refresh token of this server for this client")

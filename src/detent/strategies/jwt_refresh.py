@@ -7,7 +7,7 @@ what was granted and never from the token, so narrowing does not stick (RFC 6749
 
 import base64
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -117,7 +117,9 @@ class JwtStrategy:
         proved = await self.proved(token, now)
         if proved is None:
             refuse("no token of ours that is still alive")
-        restore_epoch = await self._check(proved, request)
+        restore_epoch = await self._check(proved, client, now)
+        if not proved.found.family.authorization.cnf.accepts(request.proved):
+            refuse("bound to another key")
         family = proved.found.family
         new = self.claims(family, client, restore_epoch, now)
         parts = await self.spent(proved.claims, new, now)
@@ -139,24 +141,40 @@ class JwtStrategy:
         with suppress(Conflict):  # redeemed or revoked at the same moment: what came of it ended with the row
             await self.store.apply(Changes(parts))
 
+    async def introspect(self, token: str, client: Client, now: Instant) -> dict[str, Any] | None:
+        proved = await self.proved(token, now)
+        if proved is None:
+            return None
+        claims, granted = proved.claims, proved.found.family.authorization
+        try:
+            await self._check(proved, client, now)
+            await self.spent(claims, claims, now)  # what it would write is left
+        except InvalidGrant:
+            return None
+        return {
+            "client_id": claims.client_id,
+            "sub": claims.sub,
+            "scope": " ".join(granted.scope),
+            "iat": claims.iat,
+            "exp": claims.exp,
+        }
+
     # Steps
 
-    async def _check(self, proved: Proved, request: TokenRequest) -> int:
-        """Client, life, key: the store's restore epoch if all is well. Raises InvalidGrant."""
-        claims, found, client = proved.claims, proved.found, request.client
+    async def _check(self, proved: Proved, client: Client, now: Instant) -> int:
+        """Client and life: the store's restore epoch if all is well. Raises InvalidGrant."""
+        claims, found = proved.claims, proved.found
         granted = found.family.authorization
         if client.refresh_strategy != self.name:
             refuse("the client has chosen another strategy since")
         if not claims.client_id == granted.client_id == client.client_id or claims.sub != granted.subject:
             refuse("issued to another client")
-        over = found.session_over(request.now)
+        over = found.session_over(now)
         around = await self.common.issuing.surroundings(client, found.user_epoch, session_over=over)
-        if reason := why_over(found.family, around.epochs, request.now, session_over=over):
+        if reason := why_over(found.family, around.epochs, now, session_over=over):
             refuse(reason)
         if claims.restore_epoch != around.store_epoch:
             refuse("the store was restored since: it may have lost what ended this token")
-        if not granted.cnf.accepts(request.proved):
-            refuse("bound to another key")
         return around.store_epoch
 
     async def _write(self, parts: tuple[Part, ...]) -> None:
