@@ -17,7 +17,7 @@ from detent.core.client import Client
 from detent.core.confirmation import BEARER, Confirmation
 from detent.core.exchange import Form, Request, Response, TokenResponse
 from detent.core.family import Family, Origin
-from detent.core.ids import Instant
+from detent.core.ids import FamilyKey, Instant
 
 
 class TokenRequest(msgspec.Struct, frozen=True):
@@ -106,14 +106,22 @@ class Issued(msgspec.Struct, frozen=True):
 class RefreshStrategy(Protocol):
     """How a refresh token that is not a family handle is made, proves that it is still good, and is ended.
 
-    A client names its strategy (`refresh_strategy`); one without belongs to the families of grants/.
+    A client names its strategy (`refresh_strategy`); one without belongs to the families of grants/. `told` is a
+    sentence for the operator: when such a token is good, and what ends it.
     """
 
     @property
     def name(self) -> str: ...
 
+    @property
+    def told(self) -> str: ...
+
     def recognises(self, token: str) -> bool:
         """Whether the token has this strategy's form, which is never a family handle's; proves nothing."""
+        ...
+
+    def family_of(self, token: str) -> FamilyKey | None:
+        """Which sign-in the token says it is of; proves nothing."""
         ...
 
     async def issue(self, family: Family, client: Client, now: Instant) -> Issued:

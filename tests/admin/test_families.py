@@ -1,13 +1,16 @@
 """What an operator is told of a refresh token is what would happen, and ending a family waits for nobody."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
+from detent.admin.errors import NotFound
 from detent.admin.families import Families
-from detent.core.changes import RemoveClient, ReplaceFamily
+from detent.core.changes import InsertClient, RemoveClient, ReplaceFamily
 from detent.core.ids import ClientId
 from detent.core.policy import DAY
-from tests.serving import Detent
+from tests.serving import Detent, client
 
 
 def families(detent: Detent) -> Families:
@@ -101,3 +104,34 @@ def test_ending_a_family_kills_its_access_tokens_too(detent: Detent) -> None:
     detent.thread.call(families(detent).end(key))
     assert detent.introspect(tokens["access_token"]) == {"active": False}
     assert detent.refresh("testclient", tokens["refresh_token"]).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("strategy", "limit"),
+    [
+        ("allowlist", "good once, while it is in the list"),
+        ("denylist", "good once, unless it is in the list"),
+        ("unique_claim", "another sign-in there ends this one"),
+        ("short_lived", "cannot be revoked"),
+        ("user_secret", "a password reset ends all"),
+    ],
+)
+def test_of_a_jwt_refresh_token_the_story_of_its_sign_in_and_the_limits_of_its_strategy_are_told(
+    strategy: str, limit: str, detent: Detent
+) -> None:
+    keys: Any = detent.house.outside.keys
+    detent.apply(InsertClient(client("jwt", "web", keys, refresh_strategy=strategy)))
+    tokens = detent.redeem_as("jwt", detent.code("jwt")).json()
+    story = detent.thread.call(families(detent).explain(tokens["refresh_token"]))
+    opening, standing, by_strategy, this = story.sentences
+    assert opening.startswith("test signed in to jwt at ")
+    assert standing.startswith("It lives until ")
+    assert by_strategy.startswith(f"Its refresh tokens are JWTs by the strategy {strategy}. ")
+    assert limit in by_strategy
+    assert this.endswith(f"({strategy}); whether it is was not checked.")
+    assert story.family
+    assert detent.thread.call(families(detent).explain(story.family.key.text)).sentences == story.sentences[:-1]
+
+    header, _, signature = tokens["refresh_token"].split(".")
+    with pytest.raises(NotFound):
+        detent.thread.call(families(detent).explain(f"{header}.e30.{signature}"))

@@ -22,7 +22,7 @@ from detent.core.confirmation import Confirmation
 from detent.core.errors import InvalidGrant, InvalidRequest, OAuthError, UnsupportedTokenType
 from detent.core.exchange import Form, Request, Response, TokenResponse
 from detent.core.family import Family
-from detent.core.ids import Instant
+from detent.core.ids import FamilyKey, Instant
 from detent.registry import Feature, Issued, Phase, Registry, RegistryError, Route, Stage, TokenRequest
 from detent.web.respond import json_public
 from tests.attacks.outcomes import assert_refused
@@ -80,6 +80,7 @@ class Lottery:
     """A refresh strategy for tokens that begin with `lot_`."""
 
     name = "lottery"
+    told = "Seven wins."
 
     def recognises(self, token: str) -> bool:
         return token.startswith("lot_")
@@ -88,6 +89,9 @@ class Lottery:
         if token != "lot_7":
             raise InvalidGrant("This ticket did not win.")
         return TokenResponse("won", "Bearer", 60, "read", refresh_token="lot_7")
+
+    def family_of(self, token: str) -> FamilyKey | None:
+        return None
 
     async def issue(self, family: Family, client: Client, now: Instant) -> Issued:
         return Issued("lot_7")

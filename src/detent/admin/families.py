@@ -32,6 +32,7 @@ from detent.core.ids import FamilyKey, Instant
 from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
 from detent.ports import Clock, Directory, FoundFamily
+from detent.registry import RefreshStrategy, strategy_of
 from detent.tokens.access import present_epochs
 from detent.tokens.handle import REFRESH_PREFIX, family_of, is_of
 
@@ -79,6 +80,8 @@ class Families:
         """The story behind a family's id, a refresh token, or the support id of an answer. Raises NotFound."""
         if text.startswith(REFRESH_PREFIX):
             return await self._explain_token(text)
+        if strategy := strategy_of(text, self._issuing.strategies):
+            return await self._explain_jwt(text, strategy)
         if FamilyKey.parse(text):
             found = await self.find(text)
             return Story(found.family, await self._told(found))
@@ -103,6 +106,14 @@ class Families:
             decision = decide(family, presented, client.policy, around, now)
             sentences.append(f"Presented now from the same place: {_meaning(decision, client)}")
         return Story(family, (*await self._told(found), *sentences), handle.generation)
+
+    async def _explain_jwt(self, token: str, strategy: RefreshStrategy) -> Story:
+        key = strategy.family_of(token)
+        found = await self._store.family(key) if key else None
+        if found is None:
+            raise NotFound("This is no refresh token of a sign-in that this store knows: it was altered, or swept.")
+        this = f"This says that it is one of its refresh tokens ({strategy.name}); whether it is was not checked."
+        return Story(found.family, (*await self._told(found), this))
 
     async def _explain_support_id(self, support_id: str) -> Story:
         after = 0
@@ -133,7 +144,15 @@ class Families:
         app = (client.client_name or client.client_id) if client else f"{granted.client_id} (removed)"
         scope = " ".join(granted.scope) or "no scope"
         opening = f"{person} signed in to {app} at {when(granted.created_at)}, for {scope}."
-        return opening, *(_line(event) for event in family.history), await self._standing(found, client, now)
+        standing = await self._standing(found, client, now)
+        return opening, *(_line(event) for event in family.history), standing, *self._by_strategy(family, client)
+
+    def _by_strategy(self, family: Family, client: Client | None) -> tuple[str, ...]:
+        """What there is to say of JWT refresh tokens, which have no generation."""
+        strategy = self._issuing.strategies.get(client.refresh_strategy) if client else None
+        if strategy is None or family.generation:
+            return ()
+        return (f"Its refresh tokens are JWTs by the strategy {strategy.name}. {strategy.told}",)
 
     async def _standing(self, found: FoundFamily, client: Client | None, now: Instant) -> str:
         """How it is now, and why it is over if it is."""
@@ -148,7 +167,7 @@ class Families:
         if over:
             return f"It is over. {WHY_OVER[over].format(ended_by=family.ended_by, **ends)}"
         if not family.generation:
-            return f"It lives, without a refresh token, until {ends['absolute_until']}."
+            return f"It lives until {ends['absolute_until']} at the latest."
         suspected = " It is suspected: it ends at the next sign-in." if family.suspected else ""
         return (
             f"It lives with refresh token {family.generation}, last used at {when(family.last_used_at)}: until "

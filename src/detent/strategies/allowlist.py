@@ -17,6 +17,7 @@ KIND: Final = "allowed_refresh_token"
 
 class Allowlist(JwtStrategy):
     name = "allowlist"
+    told = "Each is good once, while it is in the list of those that are."
 
     async def begun(self, family: Family, first: RefreshClaims) -> tuple[Part, ...]:
         return (_added(first),)

@@ -16,6 +16,7 @@ KIND: Final = "denied_refresh_token"
 
 class Denylist(JwtStrategy):
     name = "denylist"
+    told = "Each is good once, unless it is in the list of those that were revoked."
 
     async def spent(self, old: RefreshClaims, new: RefreshClaims, now: Instant) -> tuple[Part, ...]:
         if await self.store.record(KIND, old.jti):

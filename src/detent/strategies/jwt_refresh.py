@@ -16,7 +16,7 @@ from detent.core.client import Client
 from detent.core.errors import Conflict, InvalidGrant
 from detent.core.exchange import TokenResponse
 from detent.core.family import Family, why_over
-from detent.core.ids import Instant, Subject
+from detent.core.ids import FamilyKey, Instant, Subject
 from detent.core.session import SessionPolicy
 from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing, person_of
@@ -52,6 +52,7 @@ class JwtStrategy:
     """A strategy overrides what it adds; by itself this one remembers nothing of a token."""
 
     name = ""
+    told = ""
 
     def __init__(self, common: Common) -> None:
         self.common = common
@@ -104,6 +105,10 @@ class JwtStrategy:
 
     def recognises(self, token: str) -> bool:
         return self.common.jwts.recognises(self.name, token)
+
+    def family_of(self, token: str) -> FamilyKey | None:
+        said = self.common.jwts.unproved(token)
+        return said.key if said else None
 
     async def issue(self, family: Family, client: Client, now: Instant) -> Issued:
         granted = family.authorization

@@ -21,6 +21,7 @@ from detent.tokens.refresh_jwt import RefreshClaims
 
 class ShortLived(JwtStrategy):
     name = "short_lived"
+    told = "They cannot be revoked: each is good until it expires, whatever happened to the sign-in."
 
     def claims(self, family: Family, client: Client, restore_epoch: int, now: Instant) -> RefreshClaims:
         """With all that was granted, so that no row is needed to know it."""

@@ -18,6 +18,7 @@ KIND: Final = "unique_refresh_token"
 
 class UniqueClaim(JwtStrategy):
     name = "unique_claim"
+    told = "Only the last one that this person got in this app is good: another sign-in there ends this one."
 
     async def begun(self, family: Family, first: RefreshClaims) -> tuple[Part, ...]:
         return (_saved(first, await self.store.record(KIND, _place(first))),)

@@ -18,6 +18,7 @@ _EPOCH_BYTES, _SECRET_BYTES = 8, 32
 
 class UserSecret(JwtStrategy):
     name = "user_secret"
+    told = "Each is good, as often as it comes, until it expires or the sign-in is over; a password reset ends all."
 
     async def secret(self, subject: Subject, user_epoch: int, now: Instant) -> tuple[bytes, tuple[Part, ...]]:
         record = await self.store.record(KIND, subject)
