@@ -7,8 +7,9 @@ from detent.keys.file import FileKeys
 from detent.testing.clock import ManualClock
 from tests.fixtures import detent, keys_folder, standing
 from tests.serving import START
+from tests.strategies import alone, app
 
-__all__ = ["data", "detent", "keys_folder", "standing"]
+__all__ = ["alone", "app", "data", "detent", "keys_folder", "standing"]
 
 
 @pytest.fixture

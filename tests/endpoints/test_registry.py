@@ -27,7 +27,7 @@ from detent.registry import Feature, Issued, Phase, Registry, RegistryError, Rou
 from detent.web.respond import json_public
 from tests.attacks.outcomes import assert_refused
 from tests.mission.test_a_tokens import claims_of
-from tests.serving import API, START, Detent, client, running
+from tests.serving import API, SECRET, START, Detent, client, running
 
 COUPON = "urn:example:grant-type:coupon"
 PLAIN = "https://plain.example/"
@@ -166,6 +166,10 @@ def extended(tmp_path_factory: pytest.TempPathFactory, keys_folder: Path, run: l
         grants = (COUPON, "refresh_token")
         served.apply(
             InsertClient(client("shop", "native", keys, grant_types=grants)),
+            *(
+                InsertClient(client(name, "web", keys, grant_types=grants, refresh_strategy=name))
+                for name in ("allowlist", "short_lived")
+            ),
             InsertApi(Api(PLAIN, START, "Plain", {"read": "Read"}, token_format="plain")),
         )
         yield served
@@ -187,6 +191,22 @@ def test_a_grant_of_a_feature_is_offered_screens_and_issues(extended: Detent) ->
     assert_refused(with_coupon(extended, coupon="20-percent"), "invalid_grant")
     assert_refused(with_coupon(extended, coupon=""), "invalid_request")
     assert_refused(extended.token("app", grant_type=COUPON, coupon="10-percent"), "unauthorized_client")
+
+
+@pytest.mark.parametrize("strategy", ["allowlist", "short_lived"])
+def test_rfc9449_5_a_jwt_refresh_token_is_bound_to_the_key_that_its_sign_in_proved(
+    extended: Detent, strategy: str
+) -> None:
+    def ask(proof: str, **form: str) -> Any:
+        headers = {"X-Proof": proof} if proof else {}
+        return extended.http.post("/oauth/token", data=form, headers=headers, auth=(strategy, SECRET))
+
+    tokens = ask(KEY, grant_type=COUPON, coupon="10-percent").json()
+    renewal = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert_refused(ask("", **renewal), "invalid_grant")
+    assert_refused(ask(OTHER_KEY, **renewal), "invalid_grant")
+    renewed = ask(KEY, **renewal).json()
+    assert claims_of(renewed["access_token"])["cnf"] == {"jkt": KEY}
 
 
 def test_a_token_format_of_a_feature_is_minted_and_read(extended: Detent) -> None:

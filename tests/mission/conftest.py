@@ -1,3 +1,4 @@
 from tests.fixtures import detent, keys_folder, standing
+from tests.strategies import alone, app
 
-__all__ = ["detent", "keys_folder", "standing"]
+__all__ = ["alone", "app", "detent", "keys_folder", "standing"]
