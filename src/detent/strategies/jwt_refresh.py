@@ -142,9 +142,9 @@ class JwtStrategy:
         if proved is None or key is None or proved.claims.client_id != request.client.client_id:
             return
         await self.common.ending.end(key, "client", request.now, origin=request.origin, support_id=request.support_id)
-        parts = await self.ended(proved.claims, request.now)
-        with suppress(Conflict):  # redeemed or revoked at the same moment: what came of it ended with the row
-            await self.store.apply(Changes(parts))
+        if parts := await self.ended(proved.claims, request.now):
+            with suppress(Conflict):  # redeemed or revoked at the same moment: what came of it ended with the row
+                await self.store.apply(Changes(parts))
 
     async def introspect(self, token: str, client: Client, now: Instant) -> dict[str, Any] | None:
         proved = await self.proved(token, now)

@@ -68,9 +68,10 @@ class RefreshJwts:
     def read(self, strategy: str, token: str, now: Instant, secret: bytes = b"") -> RefreshClaims | None:
         """The claims of an authentic token of this strategy that has not expired; else None. No I/O."""
         parsed = _parsed(token)
-        if parsed is None or parsed.header.keys() != {"alg", "typ", "kid"} or parsed.header["typ"] != _typ(strategy):
+        kid = parsed.header.get("kid") if parsed else None
+        if parsed is None or parsed.header != {"alg": ALG, "typ": _typ(strategy), "kid": kid}:
             return None
-        key = self._keys.handle_keys().keys.get(_number(parsed.header["kid"]))
+        key = self._keys.handle_keys().keys.get(_number(kid))
         if key is None:
             return None
         try:
