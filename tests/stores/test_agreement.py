@@ -89,7 +89,7 @@ users = st.builds(
     names, spellings, versions, small,
 )  # fmt: skip
 parts: st.SearchStrategy[Part] = st.one_of(
-    st.builds(InsertFamily, families),
+    st.builds(InsertFamily, families, st.booleans(), st.booleans()),
     st.builds(ReplaceFamily, families),
     st.builds(
         lambda who, which, app, sid, but: EndFamilies(placement_of(who), Subject(who), "x", which, app, sid, but),

@@ -33,9 +33,13 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class InsertFamily(msgspec.Struct, frozen=True):
-    """Conflict if the key exists."""
+    """Conflict if the key exists; also, if asked, unless its session is stored and has not been ended
+    (`in_session`), and unless the person's consent to the client stands (`consented`).
+    """
 
     family: Family
+    in_session: bool = False
+    consented: bool = False
 
 
 class ReplaceFamily(msgspec.Struct, frozen=True):

@@ -63,8 +63,8 @@ class AuthorizationCode:
             until = life.absolute_until if life and screened.authorization.ends_with_session else None
             return await self._issuing.begin(request, screened, user, until=until)
         except Conflict:
-            await self._kill(screened.key, request)
-            raise _refused("presented a second time") from None
+            await self._kill(screened.key, request)  # which ends nothing where nothing was begun
+            raise _refused("presented a second time, or the person left in this moment") from None
 
     async def _still_meant(self, authorization: Authorization, request: TokenRequest) -> SessionLife | None:
         """The session that the code came of, if it came of one: neither left nor its consent withdrawn since."""

@@ -84,7 +84,7 @@ class Issuing:
     ) -> TokenResponse:
         """A new family and its first tokens, in one commit; `until` is the end of the session that it ends with.
 
-        Raises Conflict if the key was begun before.
+        Raises Conflict if the key was begun before, and if the session or the consent that it came of is gone.
         """
         client = request.client
         around = await self.surroundings(client, user.epoch)
@@ -103,7 +103,8 @@ class Issuing:
         answer = self.answer(
             family, wanted, client, request.now, person=claims_for(user, wanted.scope), nonce=pending.nonce
         )
-        parts: tuple[Part, ...] = (InsertFamily(family),)
+        in_session = authorization.session_id is not None  # what was checked may have ended since
+        parts: tuple[Part, ...] = (InsertFamily(family, in_session, in_session and not client.first_party),)
         if policy.on_reuse == "suspect":
             whose = (pending.key.placement, user.subject)
             parts += (EndFamilies(*whose, "suspected", which="suspected", client_id=client.client_id),)

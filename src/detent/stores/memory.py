@@ -201,8 +201,8 @@ class MemoryStore:
 
     def _carry_out(self, part: Part) -> None:
         match part:
-            case InsertFamily(new):
-                self._insert(self._families, new.key, new)
+            case InsertFamily():
+                self._insert_family(part)
             case ReplaceFamily(new):
                 self._replace_family(new)
             case EndFamilies():
@@ -280,6 +280,16 @@ class MemoryStore:
         old = self._expected(self._families, new.key, new.version - 1)
         fixed = {"authorization": old.authorization, "absolute_until": old.absolute_until, "seed": old.seed}
         self._put(self._families, new.key, msgspec.structs.replace(new, **fixed))
+
+    def _insert_family(self, part: InsertFamily) -> None:
+        granted = part.family.authorization
+        key = SessionKey.parse(granted.session_id or "")
+        session = self._sessions.get(key) if key else None
+        if part.in_session and (session is None or session.life.ended_by):
+            raise Conflict
+        if part.consented and (granted.subject, granted.client_id) not in self._consents:
+            raise Conflict
+        self._insert(self._families, part.family.key, part.family)
 
     def _end_families(self, part: EndFamilies) -> None:
         for key, family in list(self._families.items()):

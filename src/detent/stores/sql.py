@@ -30,6 +30,19 @@ def _user_epoch(of: str) -> str:
     )
 
 
+def insert_family(*, in_session: bool, consented: bool) -> str:
+    """The same, if more than the key is to be true: then the keys of its session and of the consent follow."""
+    conditions = (
+        ("SELECT 1 FROM session WHERE placement = ? AND sid = ? AND ended_by = ''", in_session),
+        ("SELECT 1 FROM consent WHERE placement = ? AND subject = ? AND client_id = ?", consented),
+    )
+    asked = [f"EXISTS ({condition})" for condition, wanted in conditions if wanted]
+    if not asked:
+        return INSERT_FAMILY
+    values = INSERT_FAMILY.replace("VALUES (", "SELECT ").replace(") ON CONFLICT", " ON CONFLICT")
+    return values.replace(" ON CONFLICT", f" WHERE {' AND '.join(asked)} ON CONFLICT")
+
+
 def _of_session(column: str) -> str:
     return f"(SELECT s.{column} FROM session s WHERE s.placement = f.placement AND s.sid = f.session_id)"
 

@@ -69,8 +69,8 @@ def _steps(part: Part) -> tuple[Step, ...]:
         case ReplaceFamily(new):
             key = new.key
             return (Step(sql.REPLACE_FAMILY, (*hot_values(new), key.placement, key.id, new.version - 1)),)
-        case InsertFamily(new):
-            return (Step(sql.INSERT_FAMILY, (*cold_values(new), *hot_values(new))),)
+        case InsertFamily():
+            return (_insert_family(part),)
         case EndFamilies():
             return (_end_families(part),)
         case InsertRecord(new):
@@ -86,6 +86,14 @@ def _steps(part: Part) -> tuple[Step, ...]:
             return (_session_step(part),)
         case _:
             return _registration_steps(part)
+
+
+def _insert_family(part: InsertFamily) -> Step:
+    new, granted = part.family, part.family.authorization
+    session = (new.key.placement, granted.session_id) if part.in_session else ()
+    consent = (placement_of(granted.subject), granted.subject, granted.client_id) if part.consented else ()
+    text = sql.insert_family(in_session=part.in_session, consented=part.consented)
+    return Step(text, (*cold_values(new), *hot_values(new), *session, *consent))
 
 
 def _end_families(part: EndFamilies) -> Step:

@@ -12,15 +12,17 @@ from detent.core.changes import (
     InsertFamily,
     InsertSession,
     InsertUser,
+    RemoveConsent,
     RemoveUser,
     ReplaceSession,
     ReplaceUser,
+    SaveConsent,
     SlideSession,
 )
 from detent.core.family import Family
-from detent.core.ids import Instant, SessionKey, Subject, placement_of
+from detent.core.ids import ClientId, Instant, SessionKey, Subject, placement_of
 from detent.core.session import Session
-from detent.testing.factories import NOW, a_family, a_session, a_user, an_authorization
+from detent.testing.factories import NOW, a_consent, a_family, a_session, a_user, an_authorization
 from detent.testing.store_contract.base import CompleteStore, Contract, conflicts, write
 
 ALICE = (placement_of("alice"), Subject("alice"))
@@ -164,6 +166,24 @@ class SessionContract(Contract):
         assert found is not None
         assert found.session == replace(slid.life, ended_by="logout")
         assert found.session_over(NOW)
+
+    async def test_a_family_can_ask_for_its_session_and_its_consent(self, store: CompleteStore) -> None:
+        """What a code's redemption found a moment before may be gone when it is written."""
+        session = a_session()
+        family = a_family_of(session)
+        for asked in ((True, False), (False, True), (True, True)):
+            assert await conflicts(store, InsertFamily(family, *asked))
+        await write(store, InsertSession(session))
+        assert await conflicts(store, InsertFamily(family, True, True))
+        await write(store, SaveConsent(a_consent()))
+        await write(store, InsertFamily(family, True, True))
+        assert await conflicts(store, InsertFamily(family, True, True)), "the key is taken"
+        second = a_family_of(session, 2)
+        await write(store, EndSessions(*ALICE, "logout"))
+        assert await conflicts(store, InsertFamily(second, in_session=True))
+        await write(store, RemoveConsent(*ALICE[1:], ClientId("app")))
+        assert await conflicts(store, InsertFamily(second, consented=True))
+        await write(store, InsertFamily(second))
 
     async def test_a_session_comes_with_the_cut_off_of_its_person(self, store: CompleteStore) -> None:
         session = a_session()
