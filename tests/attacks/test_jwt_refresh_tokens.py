@@ -8,13 +8,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from detent.core.authorization import Authorization, PendingAuthorization
 from detent.core.changes import EndFamilies, RaiseServerEpoch, ReplaceClient
-from detent.core.ids import ClientId, placement_of
+from detent.core.errors import Conflict
+from detent.core.exchange import Form
+from detent.core.family import Origin
+from detent.core.ids import ClientId, SessionKey, placement_of
+from detent.registry import TokenRequest
 from detent.strategies.user_secret import KIND as USER_SECRET
 from detent.tokens.refresh_jwt import RefreshClaims
 from tests.attacks.outcomes import assert_refused
 from tests.mission.test_a_tokens import claims_of
-from tests.serving import REDIRECT_URI, VERIFIER
+from tests.serving import API, REDIRECT_URI, VERIFIER
 from tests.strategies import (
     EVERY_STRATEGY,
     REVOCABLE,
@@ -203,3 +208,17 @@ def test_the_end_of_a_sign_in_is_the_end_of_its_refresh_tokens_where_the_strateg
         app.detent.apply(EndFamilies(placement_of(user.subject), user.subject, "logout", client_id=ClientId(app.name)))
     assert not app.is_active(tokens["access_token"])
     assert app.refuses(tokens) is (app.strategy in REVOCABLE)
+
+
+@EVERY_STRATEGY
+def test_a_person_who_leaves_in_the_moment_of_redemption_begins_nothing(app: App) -> None:
+    """As for families: the write itself finds the session gone, and the code was good a moment ago."""
+    user, now = app.detent.user("test"), app.detent.clock.now()
+    gone = SessionKey(placement_of(user.subject), bytes(16)).text
+    issuing = app.detent.house.issuing
+    authorization = Authorization(ClientId(app.name), user.subject, ("read",), (API,), now, now, session_id=gone)
+    pending = PendingAuthorization(issuing.new_key(user.subject), authorization, now)
+    request = TokenRequest(Form({}), app.registered, now, Origin(), "", "")
+    with pytest.raises(Conflict):
+        app.detent.thread.call(issuing.begin(request, pending, user))
+    assert app.detent.thread.call(app.detent.store.family(pending.key)) is None

@@ -117,16 +117,18 @@ class Issuing:
     async def _begin_with(
         self, strategy: RefreshStrategy, family: Family, client: Client, parts: tuple[Part, ...]
     ) -> str:
-        """The first refresh token, once it is written. Raises Conflict only if the key was begun before."""
+        """The first refresh token, once it is written. Raises Conflict as `begin` does."""
         for _ in range(_ATTEMPTS):
             issued = await strategy.issue(family, client, family.authorization.created_at)
             try:
                 await self.store.apply(Changes((*parts, *issued.parts)))
             except Conflict:  # it may be what the strategy remembers of this person: two sign-ins in one moment
-                if await self.store.family(family.key):
+                if not issued.parts or await self.store.family(family.key):
                     raise
                 continue
             return issued.refresh_token
+        if family.authorization.session_id is not None:
+            raise Conflict  # then it was the session or the consent, each time
         raise TemporarilyUnavailable("This person is signing in to this app at the same moment.", retry_after=1)
 
     def _strategy_of(self, client: Client) -> RefreshStrategy | None:
