@@ -99,10 +99,8 @@ def _surely_reused(story: Story) -> Iterator[Request]:
     parent without the key of its redemption.
     """
     keys: dict[int, set[str]] = defaultdict(set)
-    newest, parent, ends = story.born.given, 0, sorted(
-        (other for other in story.answers if other.successor), key=lambda other: other.ended or 0
-    )  # fmt: skip
-    place = 0
+    newest, parent, place = story.born.given, 0, 0
+    ends = sorted((other for other in story.answers if other.successor), key=lambda other: other.ended or 0)
     for request in story.refreshes:
         while place < len(ends) and request.after(ends[place]):
             other = ends[place]
