@@ -42,10 +42,12 @@ class Mouse:
         self.page.fill("#password", password)
 
     def press(self, selector: str) -> None:
-        self.page.click(selector)
+        """Every button of ours leads to another page, which is then there."""
+        with self.page.expect_navigation():
+            self.page.click(selector)
 
     def submit(self) -> None:
-        self.page.click("#login")
+        self.press("#login")
 
 
 class Keyboard:
@@ -63,11 +65,12 @@ class Keyboard:
 
     def press(self, selector: str) -> None:
         self._reach(selector)
-        self.page.keyboard.press("Enter")
+        self.submit()
 
     def submit(self) -> None:
         """Enter in the last field: it must sign in and not cancel."""
-        self.page.keyboard.press("Enter")
+        with self.page.expect_navigation():
+            self.page.keyboard.press("Enter")
 
     def _reach(self, selector: str) -> None:
         wanted = self.page.locator(selector).first
