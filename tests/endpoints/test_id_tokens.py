@@ -1,12 +1,16 @@
 """ID tokens (OpenID Connect Core §2, §3.1.3, §12.2): one with every answer while `openid` was granted."""
 
+import secrets
 from typing import Any
 
 import pytest
 
 from detent.core.authorization import Authorization
-from detent.core.ids import ClientId
+from detent.core.changes import Changes, InsertSession, SaveConsent
+from detent.core.consent import Consent
+from detent.core.ids import ClientId, Instant, SessionKey, placement_of
 from detent.core.people import CLAIMS_OF_SCOPE
+from detent.core.session import Session, SessionPolicy, new_life
 from detent.resource_server import VerificationKeys, Verifier
 from tests.mission.test_a_tokens import claims_of
 from tests.serving import API, Detent
@@ -23,13 +27,18 @@ def verified(detent: Detent, client: str, id_token: str) -> dict[str, Any]:
 
 
 def code(detent: Detent, client: str, **change: Any) -> str:
-    """The code of somebody who signed in a while ago, with two factors, in a session."""
-    now = detent.clock.now()
+    """The code of somebody who signed in a while ago, with two factors, in a session, and allowed the app."""
+    now, subject, client_id = detent.clock.now(), detent.user("test").subject, ClientId(client)
+    signed_in_at, amr, acr = Instant(now - 500), ("pwd", "otp"), "urn:example:2"
+    key = SessionKey(placement_of(subject), secrets.token_bytes(16))
+    life = new_life(SessionPolicy(), signed_in_at)
+    session = Session(key, subject, secrets.token_bytes(32), signed_in_at, signed_in_at, amr, life, acr=acr)
+    consent = Consent(subject, client_id, {}, now)
+    detent.thread.call(detent.store.apply(Changes((InsertSession(session), SaveConsent(consent)))))
     authorization = Authorization(
-        ClientId(client), detent.user("test").subject, tuple(SCOPE.split()), (API,), now,
-        auth_time=detent.clock.advance(-500), amr=("pwd", "otp"), acr="urn:example:2", session_id="session-1",
+        client_id, subject, tuple(SCOPE.split()), (API,), now,
+        auth_time=signed_in_at, amr=amr, acr=acr, session_id=session.sid,
     )  # fmt: skip
-    detent.clock.advance(500)
     return detent.code(client, authorization=authorization, **change)
 
 
