@@ -12,6 +12,8 @@ from detent.core.ids import ClientId
 from detent.core.policy import DAY
 from tests.serving import Detent, client
 
+pytestmark = pytest.mark.slow
+
 
 def families(detent: Detent) -> Families:
     return Families(detent.house.issuing, detent.house.ending, detent.house.outside.directory, detent.clock)

@@ -13,6 +13,8 @@ from tests.attacks.outcomes import assert_refused, assert_unharmed, signed_in
 from tests.attacks.wire import DOORS, FORM, Answer, posted, refreshing
 from tests.serving import API, SECRET, Detent
 
+pytestmark = pytest.mark.slow
+
 # H6: escapes and text that is none
 
 

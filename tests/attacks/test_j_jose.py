@@ -21,6 +21,8 @@ from detent.testing.server import Loopback
 from tests.attacks.forging import Forge, accepted_everywhere, assert_refused_everywhere, base64url
 from tests.serving import API, Detent
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 
 

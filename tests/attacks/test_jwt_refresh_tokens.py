@@ -32,6 +32,8 @@ from tests.strategies import (
     segment,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @EVERY_STRATEGY
 def test_rfc6749_6_a_refresh_never_widens_scope_and_narrowing_does_not_stick(app: App) -> None:

@@ -12,6 +12,8 @@ from tests.attacks.test_r_authorize import assert_page
 from tests.browsing import Browser, Page
 from tests.serving import REDIRECT_URI, Detent, client, running
 
+pytestmark = pytest.mark.slow
+
 detent = ongoing
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}{% raw %}${7*7}\u202egnp.exe\u2066"
 LOGO = "https://logo.example/a.png"

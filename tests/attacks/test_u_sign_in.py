@@ -16,6 +16,8 @@ from detent.identity.throttle import Allowance, Allowances
 from tests.attacks.outcomes import assert_refused
 from tests.serving import Detent, running
 
+pytestmark = pytest.mark.slow
+
 # The first bound as it is by default, the others narrower: so many hashes would take their time.
 ALLOWANCES = Allowances(
     address=Allowance(25, Seconds(15 * MINUTE)),

@@ -23,6 +23,8 @@ from detent.demo.seeds import SECRETS_FILE
 from detent.web.server import loopback, port_of
 from tests.cli.conftest import DETENT, PLAIN, SECONDS, Cli, Process, process
 
+pytestmark = pytest.mark.slow
+
 TESTCLIENT = ("testclient", "secret")
 
 
