@@ -1,4 +1,4 @@
-"""The promises of docs/honest.md, in a smaller run: who keeps to a promised kind is never signed out."""
+"""The promises of docs/honest.md: who keeps to a promised kind is never signed out."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ import pytest
 
 from tests.honest.figures import GROUPS, PROMISED, Run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("honest")]  # all tests share one run
 
 STRICT = "browser app (strict), unmodified SDK"
 
 
 @pytest.fixture(scope="module")
 def run() -> Run:
-    return Run("detent", 4000)
+    return Run("detent", 100_000)
 
 
 @pytest.mark.parametrize("group", PROMISED)
