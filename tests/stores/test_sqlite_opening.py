@@ -16,10 +16,11 @@ from detent.core.errors import StoreUnavailable
 from detent.core.ids import Subject
 from detent.ports import FoundFamily
 from detent.stores import sql
+from detent.stores.migrations import Migration, known_migrations
 from detent.stores.rows import cold_values, hot_values
 from detent.stores.sqlite import SqliteStore, connection
 from detent.stores.sqlite.connection import PRAGMAS, open_connection
-from detent.stores.sqlite.migrations import Migration, known_migrations, migrate
+from detent.stores.sqlite.migrations import migrate
 from detent.testing.factories import a_client, a_family
 
 FIRST = Migration(1, "001_first.sql", "CREATE TABLE a (x); CREATE TABLE b (x); INSERT INTO a VALUES (1)")
@@ -153,7 +154,7 @@ def test_two_stores_have_two_names(tmp_path: Path) -> None:
 
 
 def test_the_known_migrations_are_numbered_without_a_gap() -> None:
-    known = known_migrations()
+    known = known_migrations("sqlite")
     assert [migration.number for migration in known] == list(range(1, len(known) + 1))
     assert all(migration.name.startswith(f"{migration.number:03}_") for migration in known)
 
@@ -179,7 +180,7 @@ async def test_a_store_from_before_sessions_keeps_its_families(path: Path) -> No
     values = [*cold_values(family), *hot_values(family)]
     del values[5]  # ends_with_session
     with closing(apsw.Connection(str(path))) as db:
-        migrate(db, known_migrations()[:1])
+        migrate(db, known_migrations("sqlite")[:1])
         db.execute(sql.INSERT_FAMILY.replace("ends_with_session, ", "").replace("?, ", "", 1), values)
     store = await SqliteStore.open(path)
     try:

@@ -13,7 +13,8 @@ from typing import Final
 import apsw
 
 from detent.core.errors import StoreUnavailable
-from detent.stores.sqlite.migrations import known_migrations, migrate, schema_number
+from detent.stores.migrations import known_migrations
+from detent.stores.sqlite.migrations import migrate, schema_number
 
 OLDEST_SQLITE: Final = (3, 51, 3)  # older ones can lose a commit when two connections reset the WAL at once
 _PATIENCE: Final = 5  # seconds
@@ -49,7 +50,7 @@ def _opened(path: Path, vfs: str | None) -> apsw.Connection:
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
     try:
         db.set_busy_timeout(_PATIENCE * 1000)
-        known = known_migrations()
+        known = known_migrations("sqlite")
         schema_number(db, known)  # before anything is changed in a file that may not be ours
         _set_pragmas(db)
         migrate(db, known)

@@ -17,6 +17,7 @@ import apsw
 import msgspec
 
 from detent.core.errors import Conflict, StoreUnavailable
+from detent.stores.backend import Counters
 from detent.stores.rows import Row, Value
 from detent.stores.statements import Step
 
@@ -24,15 +25,6 @@ _PORTION: Final = 256  # of each kind in one pass, so that a flood does not hold
 _RETRY_AFTER: Final = 0.005
 _TAKEN: Final = (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY)
 _UNFIT: Final = (ValueError, TypeError, OverflowError)  # what a value is called that no column can hold
-
-
-class Counters(msgspec.Struct):
-    """Statements carried out: SELECT, UPDATE or DELETE, INSERT; and the COMMITs that made writes durable."""
-
-    reads: int = 0
-    writes: int = 0
-    inserts: int = 0
-    commits: int = 0
 
 
 class _Read(msgspec.Struct):
@@ -54,6 +46,11 @@ Asked = TypeVar("Asked", _Read, _Write)
 
 
 class GroupCommit:
+    """SQLite itself says whether another process wrote, so nothing is noted."""
+
+    changed_since = "PRAGMA data_version"
+    noting: tuple[Step, ...] = ()
+
     def __init__(self, db: apsw.Connection, thread: ThreadPoolExecutor, *, patience: float, waiting: int) -> None:
         self.counters = Counters()
         self._db = db
@@ -76,11 +73,6 @@ class GroupCommit:
         return answer
 
     def write(self, steps: Sequence[Step], committed: Callable[[], None] | None = None) -> asyncio.Future[int]:
-        """All steps or none; the answer is how many rows they changed.
-
-        `committed` is called before anyone is answered, also when the fate of the commit is unknown. A caller that
-        no longer waits takes nothing back.
-        """
         deadline = self._admitted()
         answer: asyncio.Future[int] = self._loop.create_future()
         self._writes.append(_Write(steps, committed, answer, deadline))
@@ -147,7 +139,7 @@ class GroupCommit:
         except _UNFIT as error:
             read.answer.set_exception(error)
         else:
-            self._count(read.text)
+            self.counters.count(read.text)
             read.answer.set_result(found)
 
     def _carry_out_writes(self) -> None:
@@ -182,7 +174,7 @@ class GroupCommit:
         changed = 0
         try:
             for step in steps:
-                self._count(step.text)
+                self.counters.count(step.text)
                 self._cursor.execute(step.text, step.values)
                 rows = self._db.changes()
                 if step.must_change and not rows:
@@ -227,14 +219,6 @@ class GroupCommit:
     def _leave_transaction(self) -> None:
         if self._db.in_transaction:
             self._cursor.execute("ROLLBACK")
-
-    def _count(self, text: str) -> None:
-        if text.startswith("SELECT"):
-            self.counters.reads += 1
-        elif text.startswith("INSERT"):
-            self.counters.inserts += 1
-        elif not text.startswith("PRAGMA"):
-            self.counters.writes += 1
 
 
 def _portion(queue: deque[Asked]) -> list[Asked]:

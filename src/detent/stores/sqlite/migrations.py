@@ -5,29 +5,14 @@ turns (BEGIN EXCLUSIVE). A store of a newer release is refused: what it means is
 """
 
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Final
 
 import apsw
-import msgspec
 
 from detent.core.errors import StoreUnavailable
+from detent.stores.migrations import Migration
 
 _NOTES: Final = "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT"
-
-
-class Migration(msgspec.Struct, frozen=True):
-    number: int
-    name: str
-    text: str
-
-
-def known_migrations() -> list[Migration]:
-    found = sorted(
-        (file for file in (files("detent.stores") / "schema").iterdir() if file.name.endswith(".sql")),
-        key=lambda file: file.name,
-    )
-    return [Migration(int(file.name[:3]), file.name, file.read_text("utf-8")) for file in found]
 
 
 def migrate(db: apsw.Connection, known: Sequence[Migration]) -> None:

@@ -14,6 +14,7 @@ Name = tuple[str, str]
 
 class Remembered:
     def __init__(self, limit: int) -> None:
+        self.forgotten = 0  # how often: what was read before is not to be put after
         self._limit = limit
         self._found: OrderedDict[Name, Any] = OrderedDict()
         self._missing: OrderedDict[Name, None] = OrderedDict()
@@ -35,10 +36,12 @@ class Remembered:
             part.popitem(last=False)
 
     def forget(self, *names: Name) -> None:
+        self.forgotten += 1
         for name in names:
             self._found.pop(name, None)
             self._missing.pop(name, None)
 
     def forget_all(self) -> None:
+        self.forgotten += 1
         self._found.clear()
         self._missing.clear()

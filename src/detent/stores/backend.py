@@ -1,0 +1,56 @@
+"""What a database must do for the store on top of it: carry out statements, and say when its outcome is known.
+
+`SqlStore` is written once on this; SQLite and PostgreSQL each have one. Raises Conflict, StoreUnavailable, and
+ValueError for a value that no column can hold.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from detent.stores.rows import Row, Value
+from detent.stores.statements import Step
+
+
+class Counters(msgspec.Struct):
+    """Statements carried out: SELECT, UPDATE or DELETE, INSERT; and the COMMITs that made writes durable."""
+
+    reads: int = 0
+    writes: int = 0
+    inserts: int = 0
+    commits: int = 0
+
+    def count(self, text: str) -> None:
+        if text.startswith("SELECT"):
+            self.reads += 1
+        elif text.startswith("INSERT"):
+            self.inserts += 1
+        elif not text.startswith("PRAGMA"):
+            self.writes += 1
+
+
+class Backend(Protocol):
+    """`changed_since` reads one row that differs once another process registered something; `noting` are the steps
+    by which this one says that it did. No row: whatever is remembered must not be believed.
+    """
+
+    counters: Counters
+    changed_since: str
+    noting: tuple[Step, ...]
+
+    def read(self, text: str, values: tuple[Value, ...]) -> Awaitable[list[Row]]:
+        """All rows; sees only what is committed."""
+        ...
+
+    def write(self, steps: Sequence[Step], committed: Callable[[], None] | None = None) -> Awaitable[int]:
+        """All steps or none, durable; the answer is how many rows they changed.
+
+        `committed` is called before anyone is answered, also when the fate of the commit is unknown. A caller that
+        no longer waits takes nothing back.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what was asked for; everything asked later is StoreUnavailable."""
+        ...

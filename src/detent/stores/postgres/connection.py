@@ -1,0 +1,81 @@
+"""How the database is reached: what a connection must be and promise before anything is read or written through it.
+
+Autocommit and never prepared: one round trip, and safe behind every pooler in transaction mode, where a prepared
+statement may be another client's (https://www.pgbouncer.org/features.html). Nothing is set on a connection, since a
+pooler would hand the setting to somebody else: what must hold is the role's or the database's, and is checked.
+Every refusal is `StoreUnavailable` with a sentence for the operator.
+"""
+
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool
+
+from detent.core.errors import StoreUnavailable
+
+OLDEST_SERVER: Final = 150000
+DURABLE: Final = ("on", "remote_apply")  # `local` and `off` acknowledge what a failover or a power cut undoes
+_CONNECT_SECONDS: Final = 5
+
+Connection = AsyncConnection[tuple[Any, ...]]
+Pool = AsyncConnectionPool[Connection]
+
+# Only the primary: a standby answers from the past. The rest lets a dead peer be noticed, whatever the network says.
+_DEFAULTS: Final = {
+    "target_session_attrs": "read-write",
+    "connect_timeout": str(_CONNECT_SECONDS),
+    "application_name": "detent",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
+
+
+def new_pool(conninfo: str, *, connections: int, waiting: int, patience: float) -> Pool:
+    """A closed pool; `conninfo` is a libpq string or URI and wins over the defaults. Raises StoreUnavailable."""
+    try:
+        whole = make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(conninfo)})
+    except psycopg.ProgrammingError as error:
+        raise StoreUnavailable(
+            "The PostgreSQL address cannot be read: it is a libpq URI or key=value string."
+        ) from error
+    return AsyncConnectionPool(
+        whole,
+        connection_class=Connection,
+        kwargs={"autocommit": True, "prepare_threshold": None, "cursor_factory": AsyncRawCursor},
+        min_size=1,
+        max_size=connections,
+        max_waiting=waiting,
+        timeout=patience,
+        reconnect_timeout=30,
+        name="detent",
+        open=False,
+    )
+
+
+async def check_server(connection: Connection, *, replicated: bool) -> None:
+    """Refuse a server that would lose what it acknowledged. `replicated`: it must have synchronous standbys."""
+    if connection.info.server_version < OLDEST_SERVER:
+        raise StoreUnavailable(
+            f"PostgreSQL {connection.info.server_version // 10000} is too old: 15 or newer is needed."
+        )
+    cursor = await connection.execute(
+        "SELECT current_setting('synchronous_commit'), current_setting('fsync'), "
+        "current_setting('full_page_writes'), current_setting('synchronous_standby_names'), pg_is_in_recovery()"
+    )
+    commit, fsync, pages, standbys, standby = await cursor.fetchone() or ("", "", "", "", True)
+    if standby:
+        raise StoreUnavailable("This PostgreSQL is a standby. Name the primary, or all hosts, in the address.")
+    if commit not in DURABLE:
+        raise StoreUnavailable(
+            f"synchronous_commit is {commit}: an acknowledged rotation could be lost. Set it to on for detent's role."
+        )
+    if fsync != "on" or pages != "on":
+        raise StoreUnavailable("fsync and full_page_writes must be on: without them a power cut damages the database.")
+    if replicated and not standbys:
+        raise StoreUnavailable(
+            "synchronous_standby_names is empty: after a failover to an asynchronous standby, tokens that were "
+            "used come back to life. Name the synchronous standbys, or switch replication off for one server."
+        )

@@ -1,0 +1,153 @@
+"""Carrying out statements, and the three ways in which that ends: done, refused, or unknown.
+
+Unknown is a commit whose acknowledgement did not come: the connection broke, the deadline passed, or the server
+warned that it gave up waiting for its standbys. It may have happened. It is `StoreUnavailable`, its connection is
+never used again, and nothing here asks a second time: a second attempt would find its own first one and take it for
+somebody else's. Only what PostgreSQL says it undid (deadlock, serialization) is done again.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg.errors import Diagnostic
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+from detent.core.errors import Conflict, StoreUnavailable
+from detent.stores.backend import Counters
+from detent.stores.postgres.connection import Connection, Pool
+from detent.stores.rows import Row, Value
+from detent.stores.statements import Step
+
+_UNDONE: Final = (errors.SerializationFailure, errors.DeadlockDetected)
+_UNFIT: Final = (errors.DataError, errors.IntegrityError)  # what a value is called that no column can hold
+_ATTEMPTS: Final = 5
+
+T = TypeVar("T")
+
+
+class Statements:
+    """`changed_since` says whether a process registered anything; `noting` is how this one says that it did."""
+
+    changed_since = "SELECT registrations FROM installation WHERE NOT pg_is_in_recovery()"
+    noting: tuple[Step, ...] = (Step("UPDATE installation SET registrations = registrations + 1", ()),)
+
+    def __init__(self, pool: Pool, *, patience: float) -> None:
+        self.counters = Counters()
+        self._pool = pool
+        self._patience = patience
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    def read(self, text: str, values: tuple[Value, ...]) -> Awaitable[list[Row]]:
+        async def work(connection: Connection) -> list[Row]:
+            self.counters.count(text)
+            cursor = await connection.execute(numbered(text), values, binary=True)
+            return await cursor.fetchall()
+
+        return self._kept(self._on_a_connection(work))
+
+    def write(self, steps: Sequence[Step], committed: Callable[[], None] | None = None) -> Awaitable[int]:
+        """All steps or none; the answer is how many rows they changed. A caller that leaves takes nothing back."""
+
+        async def work() -> int:
+            try:
+                return await self._write(steps)
+            finally:
+                if committed:
+                    committed()
+
+        return self._kept(work())
+
+    async def close(self) -> None:
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+        await self._pool.close()
+
+    async def _write(self, steps: Sequence[Step]) -> int:
+        for attempt in range(_ATTEMPTS):
+            try:
+                return await self._on_a_connection(lambda connection: self._carry_out(connection, steps))
+            except _Undone as undone:
+                if attempt == _ATTEMPTS - 1:
+                    raise StoreUnavailable(f"The store could not answer: {undone}") from undone
+        raise AssertionError
+
+    async def _carry_out(self, connection: Connection, steps: Sequence[Step]) -> int:
+        if len(steps) == 1:
+            changed = await self._changed(connection, steps[0])
+        else:
+            async with connection.transaction():
+                changed = sum([await self._changed(connection, step) for step in steps])
+        self.counters.commits += 1
+        return changed
+
+    async def _changed(self, connection: Connection, step: Step) -> int:
+        self.counters.count(step.text)
+        cursor = await connection.execute(numbered(step.text), step.values)
+        if step.must_change and not cursor.rowcount:
+            raise Conflict
+        return cursor.rowcount
+
+    def _kept(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Run to its end, whatever becomes of whoever waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return asyncio.shield(task)
+
+    async def _on_a_connection(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """What `work` says, within the deadline. Raises StoreUnavailable, Conflict, ValueError."""
+        try:
+            connection = await self._pool.getconn()
+        except (PoolTimeout, TooManyRequests, PoolClosed, psycopg.Error) as error:
+            raise StoreUnavailable(f"No connection to PostgreSQL: {error}") from error
+        try:
+            return await self._within_patience(connection, work)
+        except errors.UniqueViolation as error:
+            raise Conflict from error
+        except _UNDONE as error:
+            raise _Undone(str(error)) from error
+        except _UNFIT as error:
+            raise ValueError(f"The schema does not allow this value: {error}") from error
+        except (psycopg.Error, OSError) as error:
+            raise StoreUnavailable(f"The store could not answer: {error}") from error
+
+    async def _within_patience(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """The connection goes back to the pool only if its last outcome is known."""
+        warned: list[Diagnostic] = []
+        connection.add_notice_handler(warned.append)
+        deadline = asyncio.get_running_loop().call_later(self._patience, _hang_up, connection)
+        try:
+            found = await work(connection)
+            if any(said.severity_nonlocalized == "WARNING" for said in warned):
+                await connection.close()
+                raise StoreUnavailable("PostgreSQL warned that the commit may not be on its standbys.")
+            return found
+        finally:
+            deadline.cancel()
+            connection.remove_notice_handler(warned.append)
+            await self._pool.putconn(connection)
+
+
+class _Undone(Exception):
+    """PostgreSQL undid it all, and says so."""
+
+
+def _hang_up(connection: Connection) -> None:
+    """Not a cancel request: that ends the wait for the standbys and lets others see what they do not have."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as line:
+        line.shutdown(socket.SHUT_RDWR)
+
+
+@lru_cache(maxsize=1000)
+def numbered(text: str) -> bytes:
+    """The same statement with the parameters of PostgreSQL: $1, $2 …"""
+    first, *rest = text.split("?")
+    return "".join((first, *(f"${number}{part}" for number, part in enumerate(rest, 1)))).encode()

@@ -1,0 +1,72 @@
+"""`Store` and `Directory` on one PostgreSQL database, shared by any number of processes."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from detent.core.errors import StoreUnavailable
+from detent.core.events import Event
+from detent.stores import rows
+from detent.stores.migrations import known_migrations
+from detent.stores.postgres.connection import check_server, new_pool
+from detent.stores.postgres.migrations import migrate
+from detent.stores.postgres.statements import Statements
+from detent.stores.sql_store import SqlStore
+
+# A number is given out before its row is committed, so numbers are not in the order of commits. Transactions are:
+# what was written by one that none under way can precede (whatever database of the server it is in) is settled.
+_AFTER: Final = "(written_by, seq) > (SELECT written_by, seq FROM event WHERE seq <= ? ORDER BY seq DESC LIMIT 1) AND "
+_SETTLED: Final = (
+    "SELECT seq, body FROM event WHERE {after}written_by < pg_snapshot_xmin(pg_current_snapshot()) "
+    "ORDER BY written_by, seq LIMIT ?"
+)
+_UNSETTLED: Final = "SELECT 1 FROM event WHERE written_by >= pg_snapshot_xmin(pg_current_snapshot()) LIMIT 1"
+_PAUSES: Final = (0.005, 0.02, 0.1, 0.4)  # seconds in which what is committed is usually settled
+
+
+class PostgresStore(SqlStore):
+    @classmethod
+    async def open(
+        cls,
+        conninfo: str,
+        *,
+        replicated: bool = False,
+        connections: int = 10,
+        patience: float = 5.0,
+        waiting: int = 10_000,
+        remembered: int = 10_000,
+    ) -> "PostgresStore":
+        """Open the database and bring its schema up to date. Raises StoreUnavailable with what to do.
+
+        `replicated`: refuse a primary without synchronous standbys. `patience`: seconds until an outcome counts as
+        unknown; `waiting`: requests that may queue for one of the `connections`.
+        """
+        pool = new_pool(conninfo, connections=connections, waiting=waiting, patience=patience)
+        try:
+            await pool.open(wait=True, timeout=patience)
+            async with pool.connection() as connection:
+                await check_server(connection, replicated=replicated)
+                await migrate(connection, known_migrations("postgres"))
+        except (psycopg.Error, PoolTimeout, StoreUnavailable) as error:
+            await pool.close()
+            if isinstance(error, StoreUnavailable):
+                raise
+            raise StoreUnavailable(f"PostgreSQL cannot be opened: {error}") from error
+        return cls(Statements(pool, patience=patience), remembered=remembered)
+
+    async def events(
+        self, *, about: str | None = None, after: int = 0, limit: int = 100
+    ) -> Sequence[tuple[int, Event]]:
+        """Of the whole log only what is settled, which a long transaction anywhere on the server can delay."""
+        if about is not None:
+            return await super().events(about=about, after=after, limit=limit)
+        for pause in _PAUSES:
+            if not await self._backend.read(_UNSETTLED, ()):
+                break
+            await asyncio.sleep(pause)
+        text = _SETTLED.format(after=_AFTER if after else "")
+        found = await self._backend.read(text, (*([after] if after else []), limit))
+        return [(row[0], rows.event(row)) for row in found]
