@@ -21,6 +21,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+TEMPLATE: Final = "made"
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108
 _ROOM: Final = 500_000_000  # bytes
 _DEBIAN: Final = Path("/usr/lib/postgresql")

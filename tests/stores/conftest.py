@@ -1,12 +1,15 @@
-"""An SQLite store per test, what it asks of SQLite, and a disk that can be held up or broken."""
+"""A store per test on SQLite and on PostgreSQL, what is asked of SQLite, and a disk that can be held up or broken."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import apsw
 import pytest
 
+from detent.stores.postgres import PostgresStore
 from detent.stores.sqlite import SqliteStore
+from tests.postgres import TEMPLATE, Cluster, found_servers, running_cluster
 from tests.stores.disk import Disk
 
 
@@ -49,5 +52,33 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 @pytest.fixture
 async def on_disk(disk: Disk, path: Path) -> AsyncIterator[SqliteStore]:
     store = await SqliteStore.open(path, vfs=disk.name, waiting=100)
+    yield store
+    await store.close()
+
+
+@pytest.fixture(scope="session", params=["oldest", "newest"])
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """With a database that has the schema and nothing else, of which each test gets a copy."""
+    programs = found_servers()[0 if request.param == "oldest" else -1]
+    with running_cluster(programs) as server:
+        server.execute(f"CREATE DATABASE {TEMPLATE}")
+        asyncio.run(made(server.conninfo(TEMPLATE)))
+        yield server
+
+
+async def made(conninfo: str) -> None:
+    await (await PostgresStore.open(conninfo)).close()
+
+
+@pytest.fixture
+def conninfo(cluster: Cluster) -> Iterator[str]:
+    conninfo = cluster.new_database(TEMPLATE)
+    yield conninfo
+    cluster.drop_database(conninfo)
+
+
+@pytest.fixture
+async def postgres(conninfo: str) -> AsyncIterator[PostgresStore]:
+    store = await PostgresStore.open(conninfo, patience=5)
     yield store
     await store.close()

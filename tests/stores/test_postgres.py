@@ -1,7 +1,5 @@
 """The PostgreSQL store passes the contract, and asks no more of PostgreSQL than it says."""
 
-import asyncio
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,34 +11,9 @@ from detent.stores.migrations import known_migrations
 from detent.stores.postgres import PostgresStore
 from detent.stores.sqlite.connection import open_connection
 from detent.testing.store_contract import CompleteStore, StoreContract
-from tests.postgres import Cluster, found_servers, running_cluster
+from tests.postgres import TEMPLATE, Cluster
 
 pytestmark = pytest.mark.slow
-
-
-TEMPLATE = "made"
-
-
-@pytest.fixture(scope="session", params=["oldest", "newest"])
-def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """With a database that has the schema and nothing else, of which each test gets a copy."""
-    programs = found_servers()[0 if request.param == "oldest" else -1]
-
-    with running_cluster(programs) as server:
-        server.execute(f"CREATE DATABASE {TEMPLATE}")
-        asyncio.run(made(server.conninfo(TEMPLATE)))
-        yield server
-
-
-async def made(conninfo: str) -> None:
-    await (await PostgresStore.open(conninfo)).close()
-
-
-@pytest.fixture
-def conninfo(cluster: Cluster) -> Iterator[str]:
-    conninfo = cluster.new_database(TEMPLATE)
-    yield conninfo
-    cluster.drop_database(conninfo)
 
 
 class TestPostgresStore(StoreContract):

@@ -8,10 +8,12 @@ somebody else's. Only what PostgreSQL says it undid (deadlock, serialization) is
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import count
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -46,6 +48,8 @@ class Statements:
 
     def read(self, text: str, values: tuple[Value, ...]) -> Awaitable[list[Row]]:
         async def work(connection: Connection) -> list[Row]:
+            if any(isinstance(value, str) and "\0" in value for value in values):
+                return []  # no column can hold it, so no row has it
             self.counters.count(text)
             cursor = await connection.execute(numbered(text), values, binary=True)
             return await cursor.fetchall()
@@ -121,18 +125,22 @@ class Statements:
 
     async def _within_patience(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
         """The connection goes back to the pool only if its last outcome is known."""
-        warned: list[Diagnostic] = []
-        connection.add_notice_handler(warned.append)
+        said: list[str | None] = []
+
+        def hear(notice: Diagnostic) -> None:
+            said.append(notice.severity_nonlocalized)  # read now: what it is of does not outlive this call
+
+        connection.add_notice_handler(hear)
         deadline = asyncio.get_running_loop().call_later(self._patience, _hang_up, connection)
         try:
             found = await work(connection)
-            if any(said.severity_nonlocalized == "WARNING" for said in warned):
+            if "WARNING" in said:
                 await connection.close()
                 raise StoreUnavailable("PostgreSQL warned that the commit may not be on its standbys.")
             return found
         finally:
             deadline.cancel()
-            connection.remove_notice_handler(warned.append)
+            connection.remove_notice_handler(hear)
             await self._pool.putconn(connection)
 
 
@@ -148,6 +156,6 @@ def _hang_up(connection: Connection) -> None:
 
 @lru_cache(maxsize=1000)
 def numbered(text: str) -> bytes:
-    """The same statement with the parameters of PostgreSQL: $1, $2 …"""
-    first, *rest = text.split("?")
-    return "".join((first, *(f"${number}{part}" for number, part in enumerate(rest, 1)))).encode()
+    """The same statement with the parameters of PostgreSQL: $1, $2 … for ?, or for ?1, ?2 …"""
+    numbers = count(1)
+    return re.sub(r"\?(\d*)", lambda mark: f"${mark[1] or next(numbers)}", text).encode()

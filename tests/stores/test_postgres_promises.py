@@ -1,0 +1,325 @@
+"""What the PostgreSQL store promises beside the contract: one part of a table, heap-only updates, nothing guessed.
+
+Whatever the server does while a commit is under way, the store answers with what happened or says that it is not
+known; and what it has answered is there for every other node.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from detent.core.changes import (
+    Changes,
+    EndFamilies,
+    InsertApi,
+    InsertClient,
+    InsertFamily,
+    InsertRecord,
+    Part,
+    RaiseServerEpoch,
+    ReplaceClient,
+    ReplaceFamily,
+    ReplaceRecord,
+    SlideSession,
+    changed,
+)
+from detent.core.errors import Conflict, StoreUnavailable
+from detent.core.family import Family, Presented, Rotate, Surroundings, decide
+from detent.core.ids import FamilyKey
+from detent.core.policy import KINDS
+from detent.stores import sql
+from detent.stores.postgres import PostgresStore
+from detent.stores.postgres.statements import numbered
+from detent.stores.rows import Value
+from detent.stores.statements import steps_of
+from detent.testing.factories import NOW, a_client, a_family, a_record, a_session, an_api, an_event
+from tests.postgres import Cluster
+
+pytestmark = pytest.mark.slow
+STRICT = KINDS["browser"].policy
+
+
+def turned(family: Family) -> Family:
+    presented = Presented(family.generation, family.epoch, origin=family.origin)
+    decision = decide(family, presented, STRICT, Surroundings(), NOW)
+    assert isinstance(decision, Rotate)
+    return decision.after
+
+
+async def stored(store: PostgresStore, key: FamilyKey) -> Family:
+    found = await store.family(key)
+    assert found
+    return found.family
+
+
+@pytest.fixture
+def other(conninfo: str) -> Iterator[psycopg.Connection]:
+    """Somebody else at the same database."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def opened(conninfo: str, **options: float) -> AsyncIterator[PostgresStore]:
+    store = await PostgresStore.open(conninfo, **options)  # type: ignore[arg-type]
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+# What a request costs
+
+
+def hot() -> list[tuple[str, tuple[Value, ...]]]:
+    key, session = a_family().key, a_session()
+    parts: list[Part] = [
+        ReplaceFamily(turned(a_family())),
+        EndFamilies(key.placement, a_family().authorization.subject, "user"),
+        SlideSession(session.key, session.life),
+    ]
+    writes = [(step.text, step.values) for step in steps_of(changed(*parts))]
+    reads: list[tuple[str, tuple[Value, ...]]] = [
+        (sql.FAMILY, (key.placement, key.id)),
+        (sql.SESSION, (key.placement, session.sid)),
+        (sql.CONSENT, (key.placement, "alice", "app")),
+    ]
+    return reads + writes
+
+
+@pytest.mark.parametrize("statement", range(len(hot())))
+async def test_a_hot_statement_touches_one_part_of_each_table(conninfo: str, statement: int) -> None:
+    text, values = hot()[statement]
+    async with await psycopg.AsyncConnection.connect(conninfo, cursor_factory=psycopg.AsyncRawCursor) as connection:
+        cursor = await connection.execute(b"EXPLAIN " + numbered(text), values)
+        plan = "\n".join(line for (line,) in await cursor.fetchall())
+    parts = set(re.findall(r"(?:Scan|Update|on) (?:using \w+ on )?((?:family|session|consent|cutoff)_\d+)", plan))
+    tables = [part.rsplit("_", 1)[0] for part in parts]
+    assert tables, plan
+    assert len(tables) == len(set(tables)), plan
+
+
+async def test_a_refresh_is_one_select_one_update_and_no_insert(postgres: PostgresStore) -> None:
+    await postgres.apply(changed(InsertClient(a_client()), InsertApi(an_api()), InsertFamily(a_family())))
+    await postgres.client("app")
+    before = (postgres.counters.reads, postgres.counters.writes, postgres.counters.inserts)
+    await postgres.apply(changed(ReplaceFamily(turned(await stored(postgres, a_family().key)))))
+    after = (postgres.counters.reads, postgres.counters.writes, postgres.counters.inserts)
+    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 0]
+
+
+async def test_every_refresh_is_a_heap_only_update(postgres: PostgresStore, other: psycopg.Connection) -> None:
+    """Else each would write into every index, and the table would grow with the refreshes."""
+    families = [a_family(number, subject=f"user {number}") for number in range(50)]
+    await postgres.apply(changed(*(InsertFamily(family) for family in families)))
+    for _ in range(40):
+        families = [turned(family) for family in families]
+        await asyncio.gather(*(postgres.apply(changed(ReplaceFamily(family))) for family in families))
+    await postgres.close()
+    await asyncio.sleep(0.1)  # the last session tells its counts when it ends
+    counts = "SELECT sum(n_tup_upd), sum(n_tup_hot_upd) FROM pg_stat_user_tables WHERE relname LIKE 'family\\_%'"
+    assert other.execute(counts).fetchone() == (2000, 2000)
+
+
+# Outcomes that are not known
+
+
+async def test_a_commit_that_takes_longer_than_its_deadline_is_unknown_and_not_done_again(
+    conninfo: str, other: psycopg.Connection
+) -> None:
+    family = a_family()
+    async with opened(conninfo, patience=0.3) as store:
+        await store.apply(changed(InsertFamily(family)))
+        with other.transaction():
+            other.execute("SELECT 1 FROM family FOR UPDATE")
+            with pytest.raises(StoreUnavailable):
+                await store.apply(changed(ReplaceFamily(turned(family))))
+        await asyncio.sleep(0.2)
+        assert (await stored(store, family.key)).version in (family.version, family.version + 1)
+        assert await store.client("nobody") is None
+
+
+async def test_a_connection_that_is_cut_is_unknown_and_the_next_request_has_another(
+    postgres: PostgresStore, other: psycopg.Connection
+) -> None:
+    await postgres.apply(changed(InsertFamily(a_family())))
+    with other.transaction():
+        other.execute("SELECT 1 FROM family FOR UPDATE")
+        swap = asyncio.create_task(postgres.apply(changed(ReplaceFamily(turned(a_family())))))
+        await until_waiting(other)
+        other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        with pytest.raises(StoreUnavailable):
+            await swap
+    assert (await stored(postgres, a_family().key)).generation == 1
+    await postgres.apply(changed(ReplaceFamily(turned(a_family()))))
+
+
+async def test_what_a_standby_did_not_confirm_is_never_acknowledged(cluster: Cluster, conninfo: str) -> None:
+    """PostgreSQL answers a cancelled wait with success and a warning, and shows the change to everybody."""
+    family = a_family()
+    async with opened(conninfo) as store:
+        await store.apply(changed(InsertFamily(family)))
+        with synchronous(cluster), psycopg.connect(conninfo, autocommit=True) as other:
+            for parts in ((ReplaceFamily(turned(family)),), (InsertRecord(a_record()), InsertRecord(a_record("two")))):
+                write = asyncio.create_task(store.apply(Changes(parts)))
+                await until_waiting(other, "IPC")
+                other.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+                with pytest.raises(StoreUnavailable, match="standby"):
+                    await write
+            assert (await stored(store, family.key)).generation == 2, "it is there, and nobody was told so"
+
+
+async def until_waiting(other: psycopg.Connection, kind: str = "Lock") -> None:
+    asked = f"SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = '{kind}' AND application_name = 'detent'"  # noqa: S608
+    while other.execute(asked).fetchone() == (0,):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+class synchronous:
+    """While it lasts, every commit of this server waits for a standby that there is not."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def __enter__(self) -> None:
+        self._set("'nobody'")
+
+    def __exit__(self, *_: object) -> None:
+        self._set("''")
+
+    def _set(self, names: str) -> None:
+        self._cluster.execute(f"ALTER SYSTEM SET synchronous_standby_names = {names}")
+        self._cluster.execute("SELECT pg_reload_conf()")
+
+
+async def test_who_gives_up_waiting_takes_nothing_back(postgres: PostgresStore, other: psycopg.Connection) -> None:
+    await postgres.apply(changed(InsertFamily(a_family())))
+    with other.transaction():
+        other.execute("SELECT 1 FROM family FOR UPDATE")
+        swap = asyncio.create_task(postgres.apply(changed(ReplaceFamily(turned(a_family())))))
+        await until_waiting(other)
+        swap.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await swap
+    await postgres.close()
+    assert other.execute("SELECT generation FROM family").fetchone() == (2,)
+
+
+async def test_two_that_lock_each_other_out_are_both_done(postgres: PostgresStore) -> None:
+    for number in range(2):
+        await postgres.apply(changed(InsertRecord(a_record(str(number)))))
+    one, two = (a_record(str(number), version=2) for number in range(2))
+    parts = [InsertRecord(a_record(f"between {number}")) for number in range(40)]
+    for _ in range(10):
+        outcomes = await asyncio.gather(
+            postgres.apply(changed(ReplaceRecord(one), *parts, ReplaceRecord(two))),
+            postgres.apply(changed(ReplaceRecord(two), *parts, ReplaceRecord(one))),
+            return_exceptions=True,
+        )
+        assert {type(outcome) for outcome in outcomes} <= {type(None), Conflict}
+
+
+# Many nodes
+
+
+async def test_what_one_node_registers_the_others_know_within_a_second(conninfo: str) -> None:
+    async with opened(conninfo) as here, opened(conninfo) as there:
+        assert await there.client("app") is None
+        await here.apply(changed(InsertClient(a_client())))
+        await asyncio.sleep(0.6)
+        assert await there.client("app")
+        await here.apply(changed(ReplaceClient(a_client(version=2, client_name="new")), RaiseServerEpoch()))
+        await asyncio.sleep(0.6)
+        known = await there.client("app")
+        assert known
+        assert (known.client_name, (await there.installation()).server_epoch) == ("new", 1)
+
+
+async def test_what_this_node_registers_it_sees_at_once(postgres: PostgresStore) -> None:
+    assert await postgres.client("app") is None
+    await postgres.apply(changed(InsertClient(a_client())))
+    assert await postgres.client("app") == a_client()
+
+
+async def test_nodes_that_make_the_same_database_at_once_make_one(cluster: Cluster) -> None:
+    conninfo = cluster.new_database()
+    stores = await asyncio.gather(*(PostgresStore.open(conninfo) for _ in range(4)))
+    assert len({(await store.installation()).store_id for store in stores}) == 1
+    for store in stores:
+        await store.close()
+    cluster.drop_database(conninfo)
+
+
+async def test_the_log_is_read_in_the_order_of_commits_and_nothing_is_passed_over(
+    postgres: PostgresStore, other: psycopg.Connection
+) -> None:
+    insert = "INSERT INTO event (at, name, about, body) SELECT at, name, about, body FROM event LIMIT 1"
+    await postgres.apply(Changes((InsertRecord(a_record("first")),), (an_event(about="first"),)))
+    with other.transaction():
+        other.execute(insert)  # takes the next number, and commits last
+        await postgres.apply(Changes((InsertRecord(a_record("second")),), (an_event(about="second"),)))
+        seen = await postgres.events()
+        assert [event.about for _, event in seen] == ["first"]
+    rest = await postgres.events(after=seen[-1][0])
+    assert len(rest) == 2
+    assert await postgres.events(after=rest[-1][0]) == []
+    assert [len(await postgres.events(about=about)) for about in ("first", "second")] == [2, 1]
+
+
+# What is refused
+
+
+async def refusal(conninfo: str, **options: bool) -> str:
+    with pytest.raises(StoreUnavailable) as refused:
+        await PostgresStore.open(conninfo, **options, patience=1)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("level", ["off", "local", "remote_write"])
+async def test_a_role_that_does_not_wait_for_its_commits_is_refused(
+    conninfo: str, other: psycopg.Connection, level: str
+) -> None:
+    database = conninfo_to_dict(conninfo)["dbname"]
+    other.execute(f"ALTER DATABASE {database} SET synchronous_commit = {level}")
+    assert f"synchronous_commit is {level}" in await refusal(conninfo)
+
+
+async def test_replication_without_synchronous_standbys_is_refused(conninfo: str) -> None:
+    assert "synchronous_standby_names is empty" in await refusal(conninfo, replicated=True)
+
+
+async def test_a_database_of_something_else_or_of_a_newer_release_is_refused(
+    cluster: Cluster, conninfo: str, other: psycopg.Connection
+) -> None:
+    other.execute("INSERT INTO migration VALUES (999, 'later')")
+    assert "newer release" in await refusal(conninfo)
+    with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS theirs ()")
+    assert "a database of its own" in await refusal(cluster.conninfo())
+    with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
+        connection.execute("DROP TABLE theirs")
+
+
+@pytest.mark.parametrize("address", ["postgresql://u:sesame@127.0.0.1:1/none", "postgresql://u:sesame@[/", "sesame"])
+async def test_an_address_where_nobody_answers_is_refused_without_its_password(address: str) -> None:
+    assert "sesame" not in await refusal(address)
+
+
+async def test_values_that_no_column_can_hold_fail_their_own_caller_only(postgres: PostgresStore) -> None:
+    outcomes = await asyncio.gather(
+        postgres.apply(changed(InsertRecord(a_record("good")))),
+        postgres.apply(changed(InsertRecord(a_record("first")), InsertRecord(a_record("big", expires_at=1 << 70)))),
+        postgres.apply(changed(InsertRecord(a_record("none", value=None)))),
+        postgres.apply(changed(InsertRecord(a_record("nul\0")))),
+        postgres.record("test", "nul\0"),
+        return_exceptions=True,
+    )
+    kinds = [type(outcome) for outcome in outcomes]
+    assert kinds == [type(None), ValueError, ValueError, ValueError, type(None)]
+    assert await postgres.record("test", "good")
+    assert await postgres.record("test", "first") is None
