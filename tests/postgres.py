@@ -3,13 +3,16 @@
 It listens on a socket in its own folder and on no port.
 """
 
+import asyncio
+import atexit
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +23,8 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from detent.stores.postgres import PostgresStore
 
 TEMPLATE: Final = "made"
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108
@@ -119,3 +124,38 @@ def running_cluster(programs: Path | None = None) -> Iterator[Cluster]:
     roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM
     with Cluster(programs, folder=_MEMORY if roomy else None) as cluster:
         yield cluster
+
+
+_KEPT: Final = 20  # databases; a test that opens its house again does so at once
+_databases: dict[Path, str] = {}
+
+
+@cache
+def _shared() -> Cluster:
+    stack = ExitStack()
+    cluster = stack.enter_context(running_cluster())
+    atexit.register(stack.close)
+    with_schema(cluster)
+    return cluster
+
+
+def database_of(folder: Path) -> str:
+    """The address of the database that belongs to this folder, on a server that all tests of this process share."""
+    cluster = _shared()
+    if folder not in _databases:
+        while len(_databases) >= _KEPT:
+            cluster.drop_database(_databases.pop(next(iter(_databases))))
+        _databases[folder] = cluster.new_database(TEMPLATE)
+    return _databases[folder]
+
+
+def with_schema(cluster: Cluster) -> None:
+    """Make the database of which each test gets a copy: the schema and nothing else."""
+
+    async def make() -> None:
+        await (await PostgresStore.open(cluster.conninfo(TEMPLATE))).close()
+
+    cluster.execute(f"CREATE DATABASE {TEMPLATE}")
+    maker = threading.Thread(target=lambda: asyncio.run(make()))  # whoever asks may be in a loop already
+    maker.start()
+    maker.join()

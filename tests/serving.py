@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -39,10 +39,12 @@ from detent.identity.throttle import Allowances
 from detent.keys.file import FileKeys
 from detent.resource_server import BearerGuard
 from detent.stores.memory import MemoryStore
+from detent.stores.postgres import PostgresStore
 from detent.stores.sqlite import SqliteStore
 from detent.system import SystemEntropy
 from detent.testing.clock import ManualClock
 from detent.testing.server import Loopback, ServerThread
+from tests.postgres import database_of
 
 START = Instant(1_790_000_000)
 SECRET = "secret"
@@ -247,11 +249,23 @@ def cast(keys: FileKeys) -> Iterator[Part]:
     yield InsertApi(Api(VAULT, START, "Vault", SCOPES, **opaque))
 
 
+STORE: Final = os.environ.get("TESTS_STORE", "sqlite")
+
+
+async def _opened_store(kind: str, folder: Path) -> Any:
+    """The store of this folder, whichever time it is opened."""
+    if kind == "memory":
+        return MemoryStore()
+    if kind == "sqlite":
+        return await SqliteStore.open(folder / "detent.db")
+    return await PostgresStore.open(database_of(folder))
+
+
 @contextmanager
 def running(
     folder: Path,
     keys_folder: Path,
-    store: str = "sqlite",
+    store: str | None = None,
     *,
     password_grant: bool = True,
     store_behind: Ahead = "refuse",
@@ -271,8 +285,8 @@ def running(
     keys = FileKeys.open(keys_folder, clock)
     issuer, api = at or Loopback(), Loopback()
     with ServerThread() as thread:
-        opened: Any = thread.call(SqliteStore.open(folder / "detent.db")) if store == "sqlite" else MemoryStore()
-        if store == "sqlite":
+        opened: Any = thread.call(_opened_store(store or STORE, folder))
+        if hasattr(opened, "close"):
             thread.at_exit(opened.close)
         passwords = Passwords(CHEAP)
         outside = Outside(opened, opened, keys, clock, SystemEntropy(), sink, passwords)

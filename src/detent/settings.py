@@ -37,6 +37,7 @@ class About(msgspec.Struct, frozen=True):
     low: int = 0
     high: int = 0
     danger: str = ""
+    secret: bool = False  # never shown
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +49,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data: Annotated[Path, About("The directory of everything that lasts: the store and the keys.")] = Path(
         ".detent", "data"
     )
+    store: Annotated[
+        str,
+        About(
+            "The PostgreSQL database that many nodes share, a libpq URI or key=value string; none: SQLite in `data`.",
+            secret=True,
+        ),
+    ] = ""
+    store_replicated: Annotated[
+        bool,
+        About("Whether PostgreSQL must have synchronous standbys: refuse to start where it would lose a failover."),
+    ] = False
+    store_connections: Annotated[
+        int, About("How many connections to PostgreSQL this node opens at most.", low=1, high=1000)
+    ] = 10
     host: Annotated[
         str,
         About(

@@ -54,6 +54,7 @@ def test_counters_a_repeat_after_the_first_is_one_read(detent: Detent) -> None:
     assert spent(detent, before) == {"reads": 1, "writes": 0, "inserts": 0, "commits": 0}
 
 
+@pytest.mark.sqlite
 def test_counters_64_refreshes_at_once_share_their_commits(detent: Detent) -> None:
     tokens = [signed_in(detent, "app")["refresh_token"] for _ in range(64)]
     before = detent.statements()

@@ -59,6 +59,7 @@ def traces(secret: str) -> Iterator[bytes]:
         yield base64.urlsafe_b64encode(value).rstrip(b"=")
 
 
+@pytest.mark.sqlite
 def test_attack_l3_rfc6819_5_1_4_1_3_a_dump_holds_no_token_code_secret_or_password(
     detent: Detent, tmp_path: Path
 ) -> None:

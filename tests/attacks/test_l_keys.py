@@ -77,6 +77,7 @@ def test_attack_l4_a_client_secret_is_shown_once(data: Path) -> None:
             assert "digest" not in shown.output
 
 
+@pytest.mark.sqlite
 def test_attack_l4_what_is_private_is_the_owners_alone(detent: Detent, tmp_path: Path, data: Path) -> None:
     Life(detent)
     for command in (("client", "add", "--kind", "web"), ("key", "rotate", "--alg", "EdDSA")):

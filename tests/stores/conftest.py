@@ -1,6 +1,5 @@
 """A store per test on SQLite and on PostgreSQL, what is asked of SQLite, and a disk that can be held up or broken."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from detent.stores.postgres import PostgresStore
 from detent.stores.sqlite import SqliteStore
-from tests.postgres import TEMPLATE, Cluster, found_servers, running_cluster
+from tests.postgres import TEMPLATE, Cluster, found_servers, running_cluster, with_schema
 from tests.stores.disk import Disk
 
 
@@ -61,13 +60,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """With a database that has the schema and nothing else, of which each test gets a copy."""
     programs = found_servers()[0 if request.param == "oldest" else -1]
     with running_cluster(programs) as server:
-        server.execute(f"CREATE DATABASE {TEMPLATE}")
-        asyncio.run(made(server.conninfo(TEMPLATE)))
+        with_schema(server)
         yield server
-
-
-async def made(conninfo: str) -> None:
-    await (await PostgresStore.open(conninfo)).close()
 
 
 @pytest.fixture

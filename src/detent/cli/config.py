@@ -96,6 +96,8 @@ def _toml(value: object) -> str:
 
 def _document(setting: Setting, settings: Settings) -> dict[str, Any]:
     value = getattr(settings, setting.name)
+    if setting.about.secret and value:
+        value = "***"
     return {
         "name": setting.name,
         "value": str(value) if isinstance(value, Path) else value,

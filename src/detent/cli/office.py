@@ -1,6 +1,7 @@
 """Opens a data directory and what an operator's command needs of it; the same for the servers.
 
-In the directory: `detent.db`, `keys/`, and `detent.toml` if there is one. Where settings come from is settings.py.
+In the directory: `detent.db`, if the store is not in PostgreSQL, `keys/`, and `detent.toml` if there is one. Where
+settings come from is settings.py.
 """
 
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from detent.identity.throttle import Allowance, Allowances
 from detent.keys.file import FileKeys
 from detent.settings import Settings
 from detent.sinks.log import LogSink
+from detent.stores.sql_store import SqlStore
 from detent.stores.sqlite import SqliteStore
 from detent.system import SystemClock, SystemEntropy
 
@@ -57,13 +59,13 @@ async def opened(
 
     An operator may give a client the grant `password` whether or not the server offers it now.
     """
-    if not create and not (settings.data / STORE_FILE).exists():
+    if not create and not settings.store and not (settings.data / STORE_FILE).exists():
         raise StoreUnavailable(
             f"There is no store in {settings.data.absolute()} ({settings.source('data')}). Name its directory with "
             "--data, or start one: `detent up` to try it, `detent serve` for production."
         )
     clock = SystemClock()
-    store = await SqliteStore.open(settings.data / STORE_FILE)
+    store = await _opened_store(settings)
     passwords = Passwords()
     try:
         keys = FileKeys.open(settings.data / KEYS_FOLDER, clock)
@@ -81,3 +83,15 @@ async def opened(
     finally:
         passwords.close()
         await store.close()
+
+
+async def _opened_store(settings: Settings) -> SqlStore:
+    if not settings.store:
+        return await SqliteStore.open(settings.data / STORE_FILE)
+    try:
+        from detent.stores.postgres import PostgresStore
+    except ImportError:
+        raise StoreUnavailable("PostgreSQL needs its driver: install detent[postgres].") from None
+    return await PostgresStore.open(
+        settings.store, replicated=settings.store_replicated, connections=settings.store_connections
+    )

@@ -50,7 +50,8 @@ class Statements:
         async def work(connection: Connection) -> list[Row]:
             if any(isinstance(value, str) and "\0" in value for value in values):
                 return []  # no column can hold it, so no row has it
-            self.counters.count(text)
+            if text is not self.changed_since:
+                self.counters.count(text)
             cursor = await connection.execute(numbered(text), values, binary=True)
             return await cursor.fetchall()
 
