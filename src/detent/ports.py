@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from detent.core.api import Api, SigningAlg
+from detent.core.audit import AuditLink, AuditRow
 from detent.core.changes import Changes, Record
 from detent.core.client import Client
 from detent.core.consent import Consent
@@ -132,6 +133,28 @@ class Directory(Protocol):
         """The audit log in order of commit, each with its number."""
         ...
 
+    @property
+    def gapless(self) -> bool:
+        """Whether the numbers of events are given in the order of commits and without a gap."""
+        ...
+
+    async def audit_rows(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditRow]:
+        """The audit log as it is stored, readable or not, in order of commit.
+
+        Nothing appears later before what was seen: whoever goes on `after` the last number misses nothing.
+        """
+        ...
+
+    async def audit_rows_between(self, after: int, until: int, *, limit: int = 100) -> Sequence[AuditRow]:
+        """Of the same rows those with numbers above `after` up to `until`, in order of number."""
+        ...
+
+    async def audit_links(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditLink]:
+        """The chain over the audit log, by number."""
+        ...
+
+    async def last_link(self) -> AuditLink | None: ...
+
 
 class SecretKeys(msgspec.Struct, frozen=True):
     """Symmetric keys of one purpose: `current` makes new values, all of `keys` (id → 32 bytes) verify old ones."""
@@ -164,6 +187,10 @@ class Keys(Protocol):
 
     def pepper(self) -> SecretKeys:
         """The keyed hash of client secrets; never dropped while a secret under it lives."""
+        ...
+
+    def audit_keys(self) -> SecretKeys:
+        """The links of the audit log and the secrets of webhooks; dropped after a compromise only."""
         ...
 
 

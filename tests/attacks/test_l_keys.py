@@ -48,6 +48,7 @@ def test_attack_l4_rfc7517_4_the_key_set_holds_public_members_only(data: Path) -
 
 COMMANDS = [
     ("key", "list"), ("key", "rotate"), ("key", "rotate", "--handle"), ("key", "rotate", "--pepper"),
+    ("key", "rotate", "--audit"), ("audit", "list"), ("audit", "export"), ("audit", "verify"),
     ("key", "rotate", "--alg", "ES256", "--now"), ("client", "add", "--kind", "web"), ("client", "list"),
     ("api", "list"), ("user", "list"), ("family", "list"), ("config", "explain"), ("config", "check"),
 ]  # fmt: skip

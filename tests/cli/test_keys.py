@@ -18,7 +18,7 @@ def states(cli: Cli, purpose: str) -> list[str]:
 
 def test_the_keys_are_listed_and_shown_to_nobody(cli: Cli) -> None:
     found = ready(cli).json("key", "list")
-    assert {each["purpose"] for each in found} == {"RS256", "handle", "pepper"}
+    assert {each["purpose"] for each in found} == {"RS256", "handle", "pepper", "audit"}
     assert all(set(each) == {"id", "purpose", "state", "created_at", "use_from", "drop_at"} for each in found)
 
 

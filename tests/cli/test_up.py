@@ -236,7 +236,7 @@ def test_a_signal_ends_it_with_0_once_the_requests_under_way_are_answered(
             under_way.sendall(body)
             assert under_way.recv(1000).startswith(b"HTTP/1.1 200 OK")
         assert started.ended() == (0, "")
-    assert (tmp_path / "log").read_text() == ""
+    assert [line for line in (tmp_path / "log").read_text().splitlines() if "audit link" not in line] == []
 
 
 @pytest.mark.slow

@@ -29,16 +29,22 @@ PUBLIC_MEMBERS = {
 
 def everything(keys: FileKeys) -> object:
     """All that an instance answers with, for comparing two of them."""
-    secrets = [(found.current, found.keys) for found in (keys.handle_keys(), keys.pepper())]
+    secrets = [(found.current, found.keys) for found in (keys.handle_keys(), keys.pepper(), keys.audit_keys())]
     return keys.public_jwks(EVERY_ALG), secrets, keys.states()
 
 
-def test_the_first_start_makes_a_key_that_signs_its_published_successor_a_handle_key_and_a_pepper(
+def test_the_first_start_makes_a_key_that_signs_its_published_successor_a_handle_key_a_pepper_and_an_audit_key(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     keys = FileKeys.open(tmp_path / "data" / "keys", clock)
     found = [(each.key.purpose, each.state) for each in keys.states()]
-    assert found == [("RS256", "current"), ("RS256", "next"), ("handle", "current"), ("pepper", "current")]
+    assert found == [
+        ("RS256", "current"),
+        ("RS256", "next"),
+        ("handle", "current"),
+        ("pepper", "current"),
+        ("audit", "current"),
+    ]
     assert [jwk["kid"] for jwk in keys.public_jwks(EVERY_ALG)] == [each.key.id for each in keys.states()[:2]]
     assert [len(key) for found in (keys.handle_keys(), keys.pepper()) for key in found.keys.values()] == [32, 32]
     assert keys.handle_keys().keys != keys.pepper().keys
@@ -58,7 +64,7 @@ def test_two_processes_that_start_first_at_the_same_time_agree(tmp_path: Path) -
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     first, second = [process.communicate(timeout=60)[0] for process in both]
     assert first == second
-    assert first.count("RingKey(") == 4
+    assert first.count("RingKey(") == 5
 
 
 # Private
@@ -134,7 +140,9 @@ def test_l4_only_public_members_are_published(keys: FileKeys) -> None:
 
 def test_l4_nothing_prints_private_material(path: Path, clock: ManualClock) -> None:
     keys = FileKeys.open(path, clock)
-    printed = repr([keys, vars(keys), keys.states(), keys.handle_keys(), keys.pepper(), keys.rotate("handle")])
+    printed = repr(
+        [keys, vars(keys), keys.states(), keys.handle_keys(), keys.pepper(), keys.audit_keys(), keys.rotate("handle")]
+    )
     for file in path.iterdir():
         material = json.loads(file.read_bytes())["material"]
         raw = base64.b64decode(material)
@@ -185,7 +193,7 @@ def test_a_first_start_that_broke_off_is_finished_by_the_next(path: Path, clock:
         (path / f"{file}.json").unlink()
     keys = FileKeys.open(path, clock)
     assert keys.signing_kid("RS256") == signs
-    assert [each.key.purpose for each in keys.states()] == ["RS256", "RS256", "handle", "pepper"]
+    assert [each.key.purpose for each in keys.states()] == ["RS256", "RS256", "handle", "pepper", "audit"]
 
 
 def test_a_write_that_fails_leaves_every_key_as_it_was(path: Path, clock: ManualClock) -> None:

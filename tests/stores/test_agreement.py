@@ -9,7 +9,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detent.core.audit import AuditLink
 from detent.core.changes import (
+    AppendLink,
     Changes,
     ConsumeRecord,
     EndFamilies,
@@ -119,6 +121,7 @@ parts: st.SearchStrategy[Part] = st.one_of(
     st.builds(ReplaceUser, users),
     st.builds(lambda name, version: RemoveUser(Subject(name), version), names, versions),
     st.just(RaiseServerEpoch()),
+    st.builds(lambda number: AppendLink(AuditLink(number, "{}", b"")), versions),
 )  # fmt: skip
 told = st.lists(st.builds(lambda name: an_event(about=name), names), max_size=2)
 changes = st.builds(lambda parts, events: Changes(tuple(parts), tuple(events)), st.lists(parts, max_size=3), told)
@@ -156,6 +159,7 @@ async def everything(store: CompleteStore) -> list[object]:
         ],
         [list(listed) for listed in (await store.clients(), await store.apis(), await store.users())],
         [event for _, event in await store.events()],
+        [list(await store.audit_rows()), list(await store.audit_links()), await store.last_link()],
         msgspec.structs.replace(await store.installation(), store_id=""),
     ]
 

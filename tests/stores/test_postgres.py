@@ -7,12 +7,20 @@ import apsw
 import psycopg
 import pytest
 
+from detent.audit.chain import Chain
+from detent.audit.verify import verify
+from detent.core.audit import AuditLink, read_link
+from detent.keys.file import FileKeys
 from detent.stores.migrations import known_migrations
 from detent.stores.postgres import PostgresStore
 from detent.stores.sqlite.connection import open_connection
+from detent.system import SystemEntropy
+from detent.testing.clock import ManualClock
 from detent.testing.store_contract import CompleteStore, StoreContract
+from tests.fixtures import keys_folder
 from tests.postgres import TEMPLATE, Cluster
 
+__all__ = ["keys_folder"]
 pytestmark = pytest.mark.slow
 
 
@@ -51,3 +59,34 @@ def test_both_dialects_have_the_same_migrations_tables_and_columns(cluster: Clus
     assert numbers[0] == numbers[1]
     only_here = {("installation", "registrations"), ("event", "written_by")}
     assert columns_of_postgres(cluster.conninfo(TEMPLATE)) == columns_of_sqlite(tmp_path) | only_here
+
+
+def rows_of(link: AuditLink) -> tuple[tuple[int, bytes], ...]:
+    linked = read_link(link)
+    assert linked
+    return linked.rows
+
+
+async def test_attack_l7_events_that_are_committed_out_of_order_make_a_whole_chain(
+    conninfo: str, keys_folder: Path
+) -> None:
+    clock = ManualClock()
+    store, keys = await PostgresStore.open(conninfo), FileKeys.open(keys_folder, clock)
+    chain = Chain(store, store, keys, clock, SystemEntropy())
+    written = "INSERT INTO event (at, name, about, body) VALUES (1, 'signed_in', '', '{}')"
+    with psycopg.connect(conninfo) as first, psycopg.connect(conninfo) as second:
+        first.execute("SELECT pg_current_xact_id()")
+        second.execute(written)
+        first.execute(written)
+        first.commit()
+        assert await chain.link_all() == 1
+        second.commit()
+        assert await chain.link_all() == 1
+        assert [[seq for seq, _ in rows_of(link)] for link in await store.audit_links()] == [[2], [1]]
+        report = await verify(store, keys)
+        assert (report.whole, report.events, report.unlinked) == (True, 2, 0)
+        second.execute("INSERT INTO event OVERRIDING SYSTEM VALUE SELECT 0, at, name, about, body FROM event LIMIT 1")
+        second.execute("UPDATE event SET written_by = '1' WHERE seq = 0")
+        second.commit()
+    assert [(each.kind, each.number) for each in (await verify(store, keys)).findings] == [("inserted", 0)]
+    await store.close()

@@ -8,7 +8,7 @@ from detent.admin.families import when
 from detent.cli.office import Office
 from detent.cli.operation import Answer, operation, table
 from detent.core.api import SigningAlg
-from detent.keys.ring import KeyState, Purpose
+from detent.keys.ring import SECRET_PURPOSES, KeyState, Purpose
 
 
 @click.group()
@@ -30,12 +30,14 @@ async def list_(office: Office) -> Answer:
 @click.option("--alg", type=click.Choice(get_args(SigningAlg)), help="The key that signs with this algorithm (RS256).")
 @click.option("--handle", is_flag=True, help="The key that seals refresh tokens and codes.")
 @click.option("--pepper", is_flag=True, help="The key of the hashes of client secrets.")
+@click.option("--audit", is_flag=True, help="The key of the audit log's chain and of the webhooks' secrets.")
 @click.option("--now", "at_once", is_flag=True, help="After a theft: drop every key of this purpose, and all it made.")
-async def rotate(office: Office, alg: SigningAlg | None, handle: bool, pepper: bool, at_once: bool) -> Answer:
+async def rotate(office: Office, alg: SigningAlg | None, at_once: bool, **secrets: bool) -> Answer:
     """Let the next key take over. The old one goes on verifying what it made, unless --now is given."""
-    if sum((alg is not None, handle, pepper)) > 1:
-        raise click.UsageError("Name one of --alg, --handle and --pepper.")
-    purpose: Purpose = "handle" if handle else "pepper" if pepper else alg or "RS256"
+    named: list[Purpose] = [purpose for purpose in SECRET_PURPOSES if secrets[purpose]]
+    if len(named) + (alg is not None) > 1:
+        raise click.UsageError("Name one of --alg, --handle, --pepper and --audit.")
+    purpose = named[0] if named else alg or "RS256"
     new = office.keys.rotate(purpose, at_once=at_once)
     text = f"Key {new.id} takes over for {purpose} at {when(new.use_from)}."
     return Answer({"id": new.id, "purpose": purpose, "use_from": new.use_from, "at_once": at_once}, text)

@@ -3,6 +3,7 @@
 import click
 
 from detent.cli.apis import api
+from detent.cli.audit import audit
 from detent.cli.clients import client
 from detent.cli.config import config
 from detent.cli.families import family
@@ -18,5 +19,5 @@ def main() -> None:
     """A self-hosted OAuth 2.1 and OpenID Connect server. `detent up` shows it; `detent serve` is production."""
 
 
-for command in (up, serve, client, api, user, key, family, config):
+for command in (up, serve, client, api, user, key, family, audit, config):
     main.add_command(command)

@@ -11,6 +11,7 @@ from typing import Final
 from detent.admin.families import Families
 from detent.admin.registrations import Registrations
 from detent.app import House, Outside
+from detent.audit.chain import Chain
 from detent.core.errors import StoreUnavailable
 from detent.core.ids import Seconds
 from detent.core.policy import MINUTE
@@ -48,6 +49,7 @@ class Office:
             known_formats=frozenset(house.registry.token_formats),
             known_strategies=frozenset(house.registry.strategies),
         )
+        self.chain = Chain(outside.store, outside.directory, outside.keys, outside.clock, outside.entropy)
         self.families = Families(house.issuing, house.ending, outside.directory, outside.clock)
 
 

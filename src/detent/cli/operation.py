@@ -35,10 +35,11 @@ _CODES: Final[dict[type[Exception], str]] = {
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The JSON document, and the same for a person."""
+    """The JSON document, and the same for a person; `good` is whether the command ends with 0 and not 1."""
 
     document: Any
     text: str
+    good: bool = True
 
 
 class Failure(Exception):
@@ -59,17 +60,27 @@ def common_options(command: F) -> F:
     return command
 
 
-def operation(*, create: bool = False) -> Callable[[Callable[..., Coroutine[Any, Any, Answer]]], Callable[..., None]]:
-    """Makes a command of `async work(office, **arguments) -> Answer`. With `create` it may be the first to come."""
+def operation(
+    *, create: bool = False
+) -> Callable[[Callable[..., Coroutine[Any, Any, Answer | None]]], Callable[..., None]]:
+    """Makes a command of `async work(office, **arguments) -> Answer`; None has printed everything itself.
 
-    def command_of(work: Callable[..., Coroutine[Any, Any, Answer]]) -> Callable[..., None]:
+    With `create` it may be the first to come.
+    """
+
+    def command_of(work: Callable[..., Coroutine[Any, Any, Answer | None]]) -> Callable[..., None]:
         @functools.wraps(work)
         def command(as_json: bool, data: str | None, config: Path | None, **arguments: Any) -> None:
-            async def run() -> Answer:
+            async def run() -> Answer | None:
                 async with opened(settings_from(config, data=data), create=create) as office:
                     return await work(office, **arguments)
 
-            show(answered(lambda: asyncio.run(run()), as_json), as_json)
+            answer = answered(lambda: asyncio.run(run()), as_json)
+            if answer is None:  # it has said all it had to say
+                return
+            show(answer, as_json)
+            if not answer.good:
+                raise click.exceptions.Exit(1)
 
         return common_options(command)
 

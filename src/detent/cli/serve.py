@@ -9,7 +9,7 @@ import click
 from detent.cli.choices import together
 from detent.cli.office import Office, opened
 from detent.cli.operation import Answer, answered, settings_from, show
-from detent.cli.serving import run, swept, taken
+from detent.cli.serving import at_work, run, taken
 from detent.demo.seeds import traces_of_seeds
 from detent.settings import DECLARED, Problem, Settings, SettingsError, production_problems
 from detent.sinks.log import logging_to
@@ -54,7 +54,7 @@ async def _serve(settings: Settings, as_json: bool) -> None:
                 log.warning("proxies is 0: to the throttle of sign-ins all people share the address of the proxy")
             told = {"issuer": settings.issuer, "host": settings.host, "port": port_of(listener)}
             text = f"detent serves {settings.issuer} on {settings.host} port {told['port']}; data in {settings.data}"
-            async with swept(office.outside.store, office.outside.clock):
+            async with at_work(office):
                 await serve_until_signal([(office.house.asgi, [listener])], lambda: show(Answer(told, text), as_json))
 
 

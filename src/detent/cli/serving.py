@@ -1,7 +1,9 @@
-"""One process that serves: log, sockets, house, sweep, in the order in which they must come and go."""
+"""One process that serves: log, sockets, house, and what goes on beside the requests.
+
+All of it comes and goes in the order in which it must.
+"""
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
@@ -9,6 +11,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from detent.cli.office import Office
 from detent.cli.operation import Failure
 from detent.core.errors import StoreUnavailable
 from detent.core.policy import DAY, MINUTE
@@ -35,15 +38,25 @@ def _loop_factory() -> Any:
 
 
 @asynccontextmanager
-async def swept(store: Store, clock: Clock) -> AsyncIterator[None]:
-    """Keep the store clean until the block ends."""
-    sweeping = asyncio.create_task(_sweep_for_ever(store, clock))
+async def at_work(office: Office) -> AsyncIterator[None]:
+    """What goes on beside the requests, until the block ends; none of it stops another."""
+    outside = office.outside
+    chores = [_sweep_for_ever(outside.store, outside.clock), office.chain.run()]
+    tasks = [asyncio.create_task(_kept_going(chore)) for chore in chores]
     try:
         yield
     finally:
-        sweeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeping
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _kept_going(chore: Coroutine[Any, Any, None]) -> None:
+    """A fault of ours ends one chore, never silently."""
+    try:
+        await chore
+    except Exception:
+        log.exception("a chore beside the requests ended; restart the server to have it again")
 
 
 async def _sweep_for_ever(store: Store, clock: Clock) -> None:

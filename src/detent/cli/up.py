@@ -13,7 +13,7 @@ import click
 from detent.admin.documents import created_document
 from detent.cli.office import STORE_FILE, opened
 from detent.cli.operation import Answer, answered, common_options, settings_from, show, table
-from detent.cli.serving import run, swept
+from detent.cli.serving import at_work, run
 from detent.cli.stage import ADD_EXTRA, Place, Stage, built, web_app_if_installed
 from detent.cli.walkthrough import shell_lines
 from detent.demo.api import demo_api
@@ -66,7 +66,7 @@ async def _up(settings: Settings, as_json: bool) -> None:
                 credentials = (WEB_APP, secrets[WEB_APP])
                 served.append((web_app(stage.apps.web, *where, credentials), stage.web_app.sockets))
             answer = Answer(_document(stage, seeds), _screen(settings, stage, seeds))
-            async with swept(office.outside.store, office.outside.clock):
+            async with at_work(office):
                 await serve_until_signal(served, lambda: show(answer, as_json))
 
 

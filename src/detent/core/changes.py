@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from detent.core.api import Api
+from detent.core.audit import AuditLink
 from detent.core.client import Client
 from detent.core.consent import Consent
 from detent.core.events import Event
@@ -185,6 +186,12 @@ class RaiseServerEpoch(msgspec.Struct, frozen=True):
     """Cut off everything issued until now: one write, never conflicts."""
 
 
+class AppendLink(msgspec.Struct, frozen=True):
+    """The next link of the audit log's chain: Conflict if there is one of this number, so the chain cannot fork."""
+
+    link: AuditLink
+
+
 Part = (
     InsertFamily | ReplaceFamily | EndFamilies
     | InsertSession | ReplaceSession | SlideSession | EndSessions
@@ -194,6 +201,7 @@ Part = (
     | InsertApi | ReplaceApi | RemoveApi
     | InsertUser | ReplaceUser | RemoveUser
     | RaiseServerEpoch
+    | AppendLink
 )  # fmt: skip
 
 

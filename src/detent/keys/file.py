@@ -25,7 +25,7 @@ from detent.ports import Clock, SecretKeys
 log = logging.getLogger("detent.keys")
 
 SCHEDULE: Final = Schedule()
-_NEEDED: Final[tuple[Purpose, ...]] = ("RS256", "handle", "pepper")
+_NEEDED: Final[tuple[Purpose, ...]] = ("RS256", "handle", "pepper", "audit")
 
 
 class FileKeys:
@@ -61,6 +61,9 @@ class FileKeys:
 
     def pepper(self) -> SecretKeys:
         return self._now().pepper
+
+    def audit_keys(self) -> SecretKeys:
+        return self._now().audit
 
     def states(self) -> Sequence[KeyState]:
         """Every key that there is and what becomes of it; without material."""
@@ -142,7 +145,7 @@ class FileKeys:
         return made
 
     def _new_id(self, purpose: Purpose, material: bytes) -> str:
-        if purpose != "handle" and purpose != "pepper":
+        if purpose != "handle" and purpose != "pepper" and purpose != "audit":
             return SigningKey(purpose, material).kid
         taken = {int(key.id) for key in self._ring() if key.purpose == purpose}
         upwards = chain(range(max(taken, default=0) + 1, NUMBERS.stop), NUMBERS)

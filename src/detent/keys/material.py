@@ -35,7 +35,7 @@ def generate(purpose: Purpose) -> bytes:
             return ECKey.generate_key("P-256").as_der(private=True)
         case "EdDSA":
             return OKPKey.generate_key("Ed25519").as_der(private=True)
-        case "handle" | "pepper":
+        case "handle" | "pepper" | "audit":
             return secrets.token_bytes(SECRET_BYTES)
 
 

@@ -14,9 +14,9 @@ from detent.core.api import SIGNING_ALGS
 from detent.core.ids import Instant, Seconds
 from detent.core.policy import ACCESS_LIFE_RANGE, HOUR, KINDS, MINUTE
 
-Purpose = Literal["RS256", "ES256", "EdDSA", "handle", "pepper"]
+Purpose = Literal["RS256", "ES256", "EdDSA", "handle", "pepper", "audit"]
 State = Literal["next", "current", "retired", "expired"]
-SECRET_PURPOSES: Final[tuple[Purpose, ...]] = ("handle", "pepper")
+SECRET_PURPOSES: Final[tuple[Purpose, ...]] = ("handle", "pepper", "audit")
 PURPOSES: Final[tuple[Purpose, ...]] = (*SIGNING_ALGS, *SECRET_PURPOSES)
 SKEW: Final = 5 * MINUTE
 
@@ -39,7 +39,7 @@ class Schedule(msgspec.Struct, frozen=True):
 
     `publish_ahead` covers the JWKS's max-age, caches on the way and clocks that differ; `spread` the time until every
     process has seen a new file. `handle_life` is the longest life of a refresh token: one that does not rotate
-    keeps its key to its absolute end. A pepper verifies for ever.
+    keeps its key to its absolute end. A pepper and a key of the audit log verify for ever.
     """
 
     publish_ahead: Seconds = Seconds(HOUR)
@@ -51,11 +51,11 @@ class Schedule(msgspec.Struct, frozen=True):
         return self.spread if purpose in SECRET_PURPOSES else self.publish_ahead
 
     def verifies_for(self, purpose: Purpose) -> Seconds | None:
-        return {"handle": self.handle_life, "pepper": None}.get(purpose, self.signed_life)
+        return {"handle": self.handle_life, "pepper": None, "audit": None}.get(purpose, self.signed_life)
 
 
 class KeyState(msgspec.Struct, frozen=True):
-    """`drop_at` is None as long as no later key is to take over, and for a pepper."""
+    """`drop_at` is None as long as no later key is to take over, and for a pepper or a key of the audit log."""
 
     key: RingKey
     state: State

@@ -23,10 +23,11 @@ class View(msgspec.Struct, frozen=True):
     published: tuple[SigningKey, ...]
     handle: SecretKeys
     pepper: SecretKeys
+    audit: SecretKeys
 
 
 def view_of(stored: Mapping[str, StoredKey], schedule: Schedule, now: Instant) -> View:
-    """The stored keys must hold a handle key and a pepper."""
+    """The stored keys must hold a handle key, a pepper and a key of the audit log."""
     known = states((each.key for each in stored.values()), schedule, now)
     live = [(each, stored[name_of(each.key)]) for each in known if each.state != "expired"]
     live.sort(key=lambda pair: (PURPOSES.index(pair[0].key.purpose), pair[0].state != "current"))
@@ -38,6 +39,7 @@ def view_of(stored: Mapping[str, StoredKey], schedule: Schedule, now: Instant) -
         tuple(signer for _, signer in signers),
         _secrets(live, "handle"),
         _secrets(live, "pepper"),
+        _secrets(live, "audit"),
     )
 
 

@@ -12,7 +12,9 @@ from typing import Any, Final, Protocol, TypeVar, assert_never
 import msgspec
 
 from detent.core.api import Api
+from detent.core.audit import AuditLink, AuditRow
 from detent.core.changes import (
+    AppendLink,
     Changes,
     ConsumeRecord,
     EndFamilies,
@@ -48,6 +50,7 @@ from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject
 from detent.core.people import User, canonical_username
 from detent.core.session import Session
 from detent.ports import FoundFamily, FoundSession, Installation
+from detent.stores.rows import json_of
 
 _SWEEP_PORTION: Final = 200
 
@@ -57,12 +60,14 @@ class _Versioned(Protocol):
     def version(self) -> int: ...
 
 
-Key = TypeVar("Key", str, FamilyKey, SessionKey, tuple[str, str])
+Key = TypeVar("Key", str, int, FamilyKey, SessionKey, tuple[str, str])
 Row = TypeVar("Row")
 VersionedRow = TypeVar("VersionedRow", bound=_Versioned)
 
 
 class MemoryStore:
+    gapless = True
+
     def __init__(self, store_id: str = "memory") -> None:
         self._installations = {"": Installation(store_id)}
         self._clients: dict[str, Client] = {}
@@ -75,6 +80,7 @@ class MemoryStore:
         self._consents: dict[tuple[str, str], Consent] = {}
         self._records: dict[tuple[str, str], Record] = {}
         self._events: list[Event] = []
+        self._links: dict[int, AuditLink] = {}
         self._before: list[tuple[dict[Any, Any], Any, Any]] = []  # rows that the apply under way has changed
 
     async def close(self) -> None:
@@ -197,6 +203,21 @@ class MemoryStore:
         numbered = enumerate(self._events[after:], after + 1)
         return list(islice(((n, event) for n, event in numbered if about in (None, event.about)), limit))
 
+    async def audit_rows(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditRow]:
+        found = await self.events(after=after, limit=limit)
+        return [AuditRow(seq, event.at, event.name, event.about, json_of(event)) for seq, event in found]
+
+    async def audit_rows_between(self, after: int, until: int, *, limit: int = 100) -> Sequence[AuditRow]:
+        return await self.audit_rows(after=max(after, 0), limit=max(min(limit, until - max(after, 0)), 0))
+
+    async def audit_links(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditLink]:
+        await asyncio.sleep(0)
+        return _listed(self._links, after, limit)
+
+    async def last_link(self) -> AuditLink | None:
+        await asyncio.sleep(0)
+        return self._links[max(self._links)] if self._links else None
+
     # Parts
 
     def _carry_out(self, part: Part) -> None:
@@ -214,14 +235,23 @@ class MemoryStore:
             case ConsumeRecord(kind, key, version, now):
                 if self._remove(self._records, (kind, key), version).expires_at <= now:
                     raise Conflict
-            case RaiseServerEpoch():
-                present = self._installations[""]
-                raised = msgspec.structs.replace(present, server_epoch=present.server_epoch + 1)
-                self._put(self._installations, "", raised)
+            case RaiseServerEpoch() | AppendLink():
+                self._operate(part)
             case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
                 self._sign_in(part)
             case _:
                 self._register(part)
+
+    def _operate(self, part: RaiseServerEpoch | AppendLink) -> None:
+        match part:
+            case RaiseServerEpoch():
+                present = self._installations[""]
+                raised = msgspec.structs.replace(present, server_epoch=present.server_epoch + 1)
+                self._put(self._installations, "", raised)
+            case AppendLink(new):
+                self._insert(self._links, new.number, new)
+            case _:
+                assert_never(part)
 
     def _sign_in(
         self, part: InsertSession | ReplaceSession | SlideSession | EndSessions | SaveConsent | RemoveConsent

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from detent.core.api import Api
+from detent.core.audit import AuditLink, AuditRow
 from detent.core.authorization import Authorization
 from detent.core.changes import Record
 from detent.core.client import Client
@@ -117,6 +118,14 @@ def record(kind: str, key: str, row: Row) -> Record:
 
 def installation(row: Row) -> Installation:
     return Installation(*row)
+
+
+def audit_row(row: Row) -> AuditRow:
+    return AuditRow(*row)
+
+
+def audit_link(row: Row) -> AuditLink:
+    return AuditLink(*row)
 
 
 def _reader(kind: type[T]) -> Callable[[Row], T]:

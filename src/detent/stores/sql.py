@@ -164,8 +164,14 @@ INSTALLATION: Final = "SELECT store_id, restore_epoch, server_epoch FROM install
 RAISE_SERVER_EPOCH: Final = "UPDATE installation SET server_epoch = server_epoch + 1"
 
 INSERT_EVENT: Final = "INSERT INTO event (at, name, about, body) VALUES (?, ?, ?, ?)"
-EVENTS: Final = "SELECT seq, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?"
 EVENTS_ABOUT: Final = "SELECT seq, body FROM event WHERE about = ? AND seq > ? ORDER BY seq LIMIT ?"
+AUDIT_ROWS: Final = "SELECT seq, at, name, about, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?"
+AUDIT_ROWS_BETWEEN: Final = (
+    "SELECT seq, at, name, about, body FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+)
+AUDIT_LINKS: Final = "SELECT number, body, tag FROM audit_link WHERE number > ? ORDER BY number LIMIT ?"
+LAST_LINK: Final = "SELECT number, body, tag FROM audit_link WHERE number = (SELECT max(number) FROM audit_link)"
+APPEND_LINK: Final = _insert("audit_link", "number", "body", "tag")
 
 SWEEP_RECORDS: Final = (
     "DELETE FROM record WHERE (kind, key) IN (SELECT kind, key FROM record WHERE expires_at <= ? LIMIT ?)"

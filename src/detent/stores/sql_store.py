@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from detent.core.api import Api
+from detent.core.audit import AuditLink, AuditRow
 from detent.core.changes import (
     Changes,
     InsertApi,
@@ -41,6 +42,8 @@ _INSTALLATION: Final[Name] = ("installation", "")
 
 
 class SqlStore:
+    gapless = True
+
     def __init__(self, backend: Backend, *, remembered: int) -> None:
         """`remembered`: rows in memory, and as many names that do not exist."""
         self._backend = backend
@@ -140,10 +143,23 @@ class SqlStore:
         self, *, about: str | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, Event]]:
         if about is None:
-            found = await self._backend.read(sql.EVENTS, (after, limit))
-        else:
-            found = await self._backend.read(sql.EVENTS_ABOUT, (about, after, limit))
+            return [(row.seq, rows.event((row.body,))) for row in await self.audit_rows(after=after, limit=limit)]
+        found = await self._backend.read(sql.EVENTS_ABOUT, (about, after, limit))
         return [(row[0], rows.event(row)) for row in found]
+
+    async def audit_rows(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditRow]:
+        return [rows.audit_row(row) for row in await self._backend.read(sql.AUDIT_ROWS, (after, limit))]
+
+    async def audit_rows_between(self, after: int, until: int, *, limit: int = 100) -> Sequence[AuditRow]:
+        found = await self._backend.read(sql.AUDIT_ROWS_BETWEEN, (after, until, limit))
+        return [rows.audit_row(row) for row in found]
+
+    async def audit_links(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditLink]:
+        return [rows.audit_link(row) for row in await self._backend.read(sql.AUDIT_LINKS, (after, limit))]
+
+    async def last_link(self) -> AuditLink | None:
+        found = await self._backend.read(sql.LAST_LINK, ())
+        return rows.audit_link(found[0]) if found else None
 
     # Memory
 

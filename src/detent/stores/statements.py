@@ -8,6 +8,7 @@ from typing import assert_never
 import msgspec
 
 from detent.core.changes import (
+    AppendLink,
     Changes,
     ConsumeRecord,
     EndFamilies,
@@ -80,12 +81,22 @@ def _steps(part: Part) -> tuple[Step, ...]:
             return (Step(sql.REPLACE_RECORD, values),)
         case ConsumeRecord(kind, name, version, now):
             return (Step(sql.CONSUME_RECORD, (kind, name, version, now)),)
-        case RaiseServerEpoch():
-            return (Step(sql.RAISE_SERVER_EPOCH, ()),)
+        case RaiseServerEpoch() | AppendLink():
+            return (_operation_step(part),)
         case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
             return (_session_step(part),)
         case _:
             return _registration_steps(part)
+
+
+def _operation_step(part: RaiseServerEpoch | AppendLink) -> Step:
+    match part:
+        case RaiseServerEpoch():
+            return Step(sql.RAISE_SERVER_EPOCH, ())
+        case AppendLink(new):
+            return Step(sql.APPEND_LINK, (new.number, new.body, new.tag))
+        case _:
+            assert_never(part)
 
 
 def _insert_family(part: InsertFamily) -> Step:

@@ -7,8 +7,8 @@ from typing import Final
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from detent.core.audit import AuditRow
 from detent.core.errors import StoreUnavailable
-from detent.core.events import Event
 from detent.stores import rows
 from detent.stores.migrations import known_migrations
 from detent.stores.postgres.connection import check_server, new_pool
@@ -19,15 +19,17 @@ from detent.stores.sql_store import SqlStore
 # A number is given out before its row is committed, so numbers are not in the order of commits. Transactions are:
 # what was written by one that none under way can precede (whatever database of the server it is in) is settled.
 _AFTER: Final = "(written_by, seq) > (SELECT written_by, seq FROM event WHERE seq <= ? ORDER BY seq DESC LIMIT 1) AND "
-_SETTLED: Final = (
-    "SELECT seq, body FROM event WHERE {after}written_by < pg_snapshot_xmin(pg_current_snapshot()) "
-    "ORDER BY written_by, seq LIMIT ?"
-)
+_IS_SETTLED: Final = "written_by < pg_snapshot_xmin(pg_current_snapshot())"
+_ROWS: Final = "SELECT seq, at, name, about, body FROM event WHERE "
+_SETTLED: Final = _ROWS + "{after}" + _IS_SETTLED + " ORDER BY written_by, seq LIMIT ?"
+_BETWEEN: Final = _ROWS + "seq > ? AND seq <= ? AND " + _IS_SETTLED + " ORDER BY seq LIMIT ?"
 _UNSETTLED: Final = "SELECT 1 FROM event WHERE written_by >= pg_snapshot_xmin(pg_current_snapshot()) LIMIT 1"
 _PAUSES: Final = (0.005, 0.02, 0.1, 0.4)  # seconds in which what is committed is usually settled
 
 
 class PostgresStore(SqlStore):
+    gapless = False
+
     @classmethod
     async def open(
         cls,
@@ -57,16 +59,15 @@ class PostgresStore(SqlStore):
             raise StoreUnavailable(f"PostgreSQL cannot be opened: {error}") from error
         return cls(Statements(pool, patience=patience), remembered=remembered)
 
-    async def events(
-        self, *, about: str | None = None, after: int = 0, limit: int = 100
-    ) -> Sequence[tuple[int, Event]]:
+    async def audit_rows(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditRow]:
         """Of the whole log only what is settled, which a long transaction anywhere on the server can delay."""
-        if about is not None:
-            return await super().events(about=about, after=after, limit=limit)
         for pause in _PAUSES:
             if not await self._backend.read(_UNSETTLED, ()):
                 break
             await asyncio.sleep(pause)
         text = _SETTLED.format(after=_AFTER if after else "")
         found = await self._backend.read(text, (*([after] if after else []), limit))
-        return [(row[0], rows.event(row)) for row in found]
+        return [rows.audit_row(row) for row in found]
+
+    async def audit_rows_between(self, after: int, until: int, *, limit: int = 100) -> Sequence[AuditRow]:
+        return [rows.audit_row(row) for row in await self._backend.read(_BETWEEN, (after, until, limit))]

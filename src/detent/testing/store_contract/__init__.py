@@ -8,6 +8,7 @@ Leaves: durability across crashes to each backend's own tests. Needs pytest and 
 """
 
 from detent.testing.store_contract.atomicity import AtomicityContract
+from detent.testing.store_contract.audit import AuditContract
 from detent.testing.store_contract.base import CompleteStore
 from detent.testing.store_contract.concurrency import ConcurrencyContract
 from detent.testing.store_contract.consents import ConsentContract
@@ -26,6 +27,7 @@ class StoreContract(
     ConsentContract,
     AtomicityContract,
     DirectoryContract,
+    AuditContract,
     ConcurrencyContract,
 ):
     """Subclass it, name the subclass Test…, and override `make_store`."""

@@ -6,7 +6,9 @@ import asyncio
 import msgspec
 import pytest
 
+from detent.core.audit import AuditLink
 from detent.core.changes import (
+    AppendLink,
     Changes,
     ConsumeRecord,
     EndFamilies,
@@ -60,6 +62,7 @@ GOOD: tuple[Part, ...] = (
     RemoveUser(Subject("bob"), 1),
     InsertUser(a_user("carol", username="alice")),
     RaiseServerEpoch(),
+    AppendLink(AuditLink(1, "{}", b"")),
 )
 
 
@@ -69,7 +72,15 @@ async def everything(store: CompleteStore) -> list[object]:
     epochs = [found and found.user_epoch for found in [await store.family(a_family(n).key) for n in (1, 2)]]
     records = [await store.record("test", key) for key in ("one", "two", "three")]
     lists = [await store.clients(), await store.apis(), await store.users(), await store.families()]
-    return [people, epochs, records, *map(list, lists), await store.installation(), list(await store.events())]
+    return [
+        people,
+        epochs,
+        records,
+        await store.last_link(),
+        *map(list, lists),
+        await store.installation(),
+        list(await store.events()),
+    ]
 
 
 class AtomicityContract(Contract):
