@@ -306,7 +306,9 @@ def running(
             thread.call(built.people.add("test", "test", person))
             thread.call(built.people.add("ada", "lovelace", {"name": "Ada Lovelace", "email": "ada@example.com"}))
         thread.serve(built.asgi, issuer)
-        demo = demo_api(issuer.url, API, VAULT, ("demo-api", SECRET), clock=clock.now)
+        demo = demo_api(
+            issuer.url, API, VAULT, ("demo-api", SECRET), reached_at=(api.url.rstrip("/"),), clock=clock.now
+        )
         thread.serve(demo, api)
         guards: dict[str, Any] = {route.path: route.endpoint for route in demo.routes if isinstance(route, Route)}
         detent = Detent(thread, built, clock, sink, api.url, guards, issuer.url)

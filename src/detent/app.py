@@ -22,12 +22,13 @@ from detent.endpoints.health import HEALTH_PATH, HealthEndpoint
 from detent.endpoints.introspect import IntrospectionEndpoint
 from detent.endpoints.jwks import JwksEndpoint
 from detent.endpoints.metadata import MetadataEndpoint
+from detent.endpoints.presentation import Presentation
 from detent.endpoints.response_modes import Query
 from detent.endpoints.revoke import RevocationEndpoint
 from detent.endpoints.token import TokenEndpoint
 from detent.endpoints.userinfo import UserinfoEndpoint
 from detent.endpoints.visitor import Visitors
-from detent.features import password
+from detent.features import dpop, password
 from detent.grants.authorization_code import AuthorizationCode
 from detent.grants.client_credentials import ClientCredentials
 from detent.grants.ending import Ending
@@ -122,6 +123,7 @@ class House:
 
         features = (
             *((password.feature(self.issuing, self.sign_in),) if password_grant else ()),
+            dpop.feature(issuer, self.handles),
             self._jwt_refresh_tokens(),
             *more(self),
         )
@@ -167,6 +169,7 @@ class House:
         door = Door(protocol.client_auth, outside.store, outside.clock)
         metadata = MetadataEndpoint(issuer)
         hints = Hints(issuer, outside.keys)
+        presentation = Presentation(protocol.possession, outside.store)
         self.dispatcher = Dispatcher(
             issuer, protocol.response_modes, self.issuing, self.sessions, self.consents, outside.entropy
         )
@@ -189,7 +192,7 @@ class House:
                 TokenEndpoint(door, protocol).route(),
                 RevocationEndpoint(door, self.handles, access, self.ending, protocol.strategies).route(),
                 IntrospectionEndpoint(door, self.handles, access, outside.store, protocol.strategies).route(),
-                UserinfoEndpoint(issuer, access, outside.store, outside.directory, outside.clock).route(),
+                UserinfoEndpoint(issuer, access, presentation, outside.store, outside.directory, outside.clock).route(),
                 JwksEndpoint(outside.keys).route(),
                 HealthEndpoint(outside.store).route(),
                 *metadata.routes(),

@@ -12,18 +12,36 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from detent.core.api import SigningAlg
-from detent.core.changes import Part
+from detent.core.changes import Part, Record
 from detent.core.client import Client
 from detent.core.confirmation import BEARER, Confirmation
+from detent.core.errors import OAuthError
 from detent.core.exchange import Form, Request, Response, TokenResponse
 from detent.core.family import Family, Origin
 from detent.core.ids import FamilyKey, Instant
 
 
+class Once(msgspec.Struct, frozen=True):
+    """What may be presented a single time: `record` is written with what is got for it; where it stands already,
+    `refusal` is the answer.
+    """
+
+    record: Record
+    refusal: OAuthError
+
+
+class Proved(msgspec.Struct, frozen=True):
+    """The key that a request proved to hold, what it may do so with only once, and headers for a good answer."""
+
+    cnf: Confirmation = BEARER
+    once: tuple[Once, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 class TokenRequest(msgspec.Struct, frozen=True):
     """A token request whose client is authenticated; `proved` is the key that the request proved to hold.
 
-    `peer` is the address it came from: whole, where `origin` is coarse.
+    `peer` is the address it came from: whole, where `origin` is coarse. `once` goes into the grant's one commit.
     """
 
     form: Form
@@ -33,6 +51,7 @@ class TokenRequest(msgspec.Struct, frozen=True):
     peer: str
     support_id: str
     proved: Confirmation = BEARER
+    once: tuple[Once, ...] = ()
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -161,13 +180,34 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 class Possession(Protocol):
-    """Turns a request into the key it proved to hold (DPoP, mTLS)."""
+    """Turns a request into the key it proved to hold (DPoP, mTLS).
+
+    `scheme` is how an access token is presented that it bound, `challenge` what WWW-Authenticate says of that
+    (RFC 9110 §11.6.1).
+    """
 
     @property
     def name(self) -> str: ...
 
-    async def prove(self, request: Request, now: Instant) -> Confirmation | None:
-        """None where the request proves nothing of this kind. Raises OAuthError for a bad proof."""
+    @property
+    def scheme(self) -> str: ...
+
+    @property
+    def challenge(self) -> str: ...
+
+    def asked(self, form: Form) -> Confirmation | None:
+        """The key that an authorization request wants its code bound to. Raises InvalidRequest."""
+        ...
+
+    async def prove(self, request: Request, client: Client, now: Instant) -> Proved | None:
+        """What a token request proves; None for nothing of this kind.
+
+        Raises OAuthError for a bad proof, and where this client must bring one.
+        """
+        ...
+
+    async def present(self, request: Request, access_token: str, now: Instant) -> Proved | None:
+        """What a request proves that presents an access token; None and raises as above."""
         ...
 
 
@@ -202,7 +242,10 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Feature(msgspec.Struct, frozen=True):
-    """One optional specification (or the base itself) as the sum of what it contributes."""
+    """One optional specification (or the base itself) as the sum of what it contributes.
+
+    `client_metadata` are members of a registration (RFC 7591 §2) by name and type; a client keeps them in `extra`.
+    """
 
     name: str
     specs: tuple[str, ...]
@@ -215,6 +258,7 @@ class Feature(msgspec.Struct, frozen=True):
     response_modes: tuple[ResponseMode, ...] = ()
     routes: tuple[Route, ...] = ()
     metadata: Mapping[str, Any] = {}
+    client_metadata: Mapping[str, type] = {}
     requires: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
 
@@ -240,6 +284,7 @@ class Registry:
         self.response_modes = _joined("response mode", features, lambda f: [(m.name, m) for m in f.response_modes])
         self.routes = _joined("route", features, lambda f: [(r.path, r) for r in f.routes])
         self.metadata = _joined("metadata member", features, lambda f: [*f.metadata.items(), *_route_members(f)])
+        self.client_metadata = _joined("client metadata", features, lambda f: list(f.client_metadata.items()))
         stages = _joined("stage", features, lambda f: [(s.name, s) for s in f.stages])
         self.stages = tuple(stage for phase in Phase for stage in stages.values() if stage.phase is phase)
 

@@ -112,6 +112,16 @@ def test_a_refresh_strategy_is_chosen_shown_and_refused_where_it_is_not_safe(cli
         assert why in told
 
 
+def test_rfc9449_5_2_members_of_features_are_chosen_shown_and_taken_back(cli: Cli) -> None:
+    added = cli.json("client", "add", "--kind", "native", "--metadata", "dpop_bound_access_tokens=true")
+    assert added["dpop_bound_access_tokens"] is True
+    renamed = cli.json("client", "update", added["client_id"], "--name", "New")
+    assert renamed["dpop_bound_access_tokens"] is True
+    assert "dpop_bound_access_tokens" in cli("client", "show", added["client_id"])
+    back = cli.json("client", "update", added["client_id"], "--metadata", "dpop_bound_access_tokens=default")
+    assert "dpop_bound_access_tokens" not in back
+
+
 def test_update_replaces_a_list_empties_it_and_takes_a_default_back(cli: Cli) -> None:
     cli("api", "add", API)
     client_id = cli.json(
@@ -259,6 +269,9 @@ def test_x10_lifetimes_that_are_no_numbers_are_refused(life: str, value: str, cl
         (("--kind", "native", "--absolute", "86400"), "absolute (86400 s) must not be shorter"),
         (("--kind", "web", "--audience", API), "register https://api.example/ first"),
         (("--kind", "web", "--scope", 'a"b'), "not a scope"),
+        (("--kind", "web", "--metadata", "x=true"), "its features have: dpop_bound_access_tokens"),
+        (("--kind", "web", "--metadata", "dpop_bound_access_tokens=yes"), "must be of type bool"),
+        (("--kind", "web", "--metadata", "dpop_bound_access_tokens=1"), "must be of type bool"),
     ],
 )
 def test_an_unsafe_registration_is_refused_with_what_to_change(

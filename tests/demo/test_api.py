@@ -15,7 +15,7 @@ def asking(origins: tuple[str, ...] = (ORIGIN,)) -> httpx.AsyncClient:
 
 
 async def preflight(http: httpx.AsyncClient, origin: str) -> httpx.Response:
-    asked = {"access-control-request-method": "GET", "access-control-request-headers": "authorization"}
+    asked = {"access-control-request-method": "GET", "access-control-request-headers": "authorization, dpop"}
     return await http.options("/secret", headers={"origin": origin, **asked})
 
 
@@ -26,7 +26,7 @@ async def test_a_page_of_the_app_may_send_a_token_and_read_why_it_is_refused() -
         assert "authorization" in allowed.lower()
         refused = await http.get("/secret", headers={"origin": ORIGIN})
         assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, ORIGIN)
-        assert refused.headers["access-control-expose-headers"] == "www-authenticate"
+        assert refused.headers["access-control-expose-headers"] == "www-authenticate, dpop-nonce"
 
 
 @pytest.mark.parametrize("origin", ["http://127.0.0.1:3001", "http://localhost:3000", "null", "http://evil.example"])

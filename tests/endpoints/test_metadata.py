@@ -15,6 +15,7 @@ from detent.endpoints.metadata import WELL_KNOWN
 from tests.browsing import Browser
 from tests.endpoints.test_id_tokens import verified
 from tests.mission.test_a_tokens import claims_of
+from tests.proving import Holder
 from tests.serving import RETURN_URI, SECRET, VERIFIER, Detent
 
 Document = dict[str, Any]
@@ -192,6 +193,11 @@ def drive_end_session(detent: Detent, value: Any) -> None:
         assert leaving.location == RETURN_URI
 
 
+def drive_proof_algs(detent: Detent, value: Any) -> None:
+    for alg in value:
+        assert Holder(detent, alg).sign_in()["token_type"] == "DPoP"
+
+
 DRIVEN: dict[str, Callable[[Detent, Any], None]] = {
     "issuer": drive_issuer,
     "token_endpoint": drive_endpoint,
@@ -215,6 +221,7 @@ DRIVEN: dict[str, Callable[[Detent, Any], None]] = {
     "authorization_response_iss_parameter_supported": drive_iss,
     "prompt_values_supported": drive_prompts,
     "claims_parameter_supported": drive_claims_parameter,
+    "dpop_signing_alg_values_supported": drive_proof_algs,
     "request_parameter_supported": drive_not_supported("request", "request_not_supported"),
     "request_uri_parameter_supported": drive_not_supported("request_uri", "request_uri_not_supported"),
 }

@@ -38,6 +38,7 @@ def client_document(client: Client) -> Document:
         "scope": " ".join(client.scope),
         "default_audience": client.default_audience,
         "refresh_strategy": client.refresh_strategy,
+        **client.extra,
         "policy": policy_document(client),
     }
 

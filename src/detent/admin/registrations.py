@@ -5,6 +5,7 @@ A secret is returned by the call that made it and never again. What may be regis
 """
 
 import base64
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +25,7 @@ from detent.core.changes import (
     ReplaceApi,
     ReplaceClient,
 )
-from detent.core.client import DEFAULT_GRANTS, Client, SecretDigest, checked_client
+from detent.core.client import DEFAULT_GRANTS, Client, SecretDigest, check_metadata, checked_client
 from detent.core.errors import Conflict, InvalidClientMetadata
 from detent.core.events import Event, EventName
 from detent.core.ids import ClientId, Instant
@@ -60,11 +61,14 @@ class ClientFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle: int | UnsetType | None = UNSET
     absolute: int | UnsetType | None = UNSET
     refresh_strategy: str | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET  # the members that features add; None takes one away
 
     def on(self, client: Client) -> Client:
         """The client with these choices. Disabling it voids what it was issued, for good."""
         values = chosen(self)
         knobs = {name: values.pop(name) for name in list(values) if name in _KNOBS}
+        extra = {**client.extra, **values.pop("metadata", {})}
+        values["extra"] = {name: value for name, value in extra.items() if value is not None}
         epoch = client.epoch + (client.enabled and values.get("enabled") is False)
         return replace(client, overrides=replace(client.overrides, **knobs), epoch=epoch, **values)
 
@@ -97,6 +101,7 @@ class Registrations:
         known_grants: frozenset[str],
         known_formats: frozenset[str],
         known_strategies: frozenset[str] = frozenset(),
+        known_metadata: Mapping[str, type] = {},
     ) -> None:
         self.store = store
         self.keys = keys
@@ -105,6 +110,7 @@ class Registrations:
         self._known_grants = known_grants
         self._known_formats = known_formats
         self._known_strategies = known_strategies
+        self._known_metadata = known_metadata
 
     # Clients
 
@@ -162,6 +168,8 @@ class Registrations:
     async def _checked(self, client: Client, fields: ClientFields) -> Client:
         """The client with these choices. An API that is gone must not keep anybody from disabling its clients."""
         client = checked_client(fields.on(client), self._known_grants, self._known_strategies)
+        if fields.metadata is not UNSET:
+            check_metadata({n: v for n, v in fields.metadata.items() if v is not None}, self._known_metadata)
         audience = fields.default_audience
         if audience and await self.store.api(audience) is None:
             raise InvalidClientMetadata(

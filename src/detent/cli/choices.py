@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import click
+import msgspec
 from msgspec import UNSET
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,6 +56,21 @@ def _names(given: tuple[str, ...]) -> tuple[str, ...]:
 
 def _or_default(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda given: None if given == TAKE_BACK else read(given)
+
+
+def named(given: tuple[str, ...]) -> dict[str, Any]:
+    """NAME=VALUE pairs; a value is JSON where it can be, else the text itself, and `default` takes one away."""
+    pairs = [each.partition("=") for each in given]
+    if wrong := next((name for name, sign, _ in pairs if not name or not sign), None):
+        raise click.BadParameter(f"write NAME=VALUE, not {wrong}.")
+    return {name: None if text == TAKE_BACK else _json(text) for name, _, text in pairs}
+
+
+def _json(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
 
 
 def paging(what: str) -> Callable[[F], F]:

@@ -8,7 +8,7 @@ import msgspec
 from detent.admin.documents import Document, client_document, created_document
 from detent.admin.errors import NotFound
 from detent.admin.registrations import ClientFields
-from detent.cli.choices import many, one, paging, seconds, switch, together, word
+from detent.cli.choices import many, named, one, paging, seconds, switch, together, word
 from detent.cli.office import Office
 from detent.cli.operation import Answer, facts, operation, table
 from detent.core.client import Client
@@ -34,6 +34,13 @@ fields_options = together(
     seconds("--access-life", "access_life", "Life of an access token"),
     seconds("--idle", "idle", "Life of a refresh token that is not used"),
     seconds("--absolute", "absolute", "Life of a refresh token's family"),
+    one(
+        "--metadata",
+        "metadata",
+        "NAME=VALUE, for members that features add. Repeatable.",
+        named,
+        multiple=True,
+    ),
     one("--refresh-strategy", "refresh_strategy", "What proves that a refresh token is good; docs/strategies.md."),
 )
 

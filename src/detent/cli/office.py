@@ -48,6 +48,7 @@ class Office:
             known_grants=frozenset(house.registry.grants),
             known_formats=frozenset(house.registry.token_formats),
             known_strategies=frozenset(house.registry.strategies),
+            known_metadata=house.registry.client_metadata,
         )
         self.chain = Chain(outside.store, outside.directory, outside.keys, outside.clock, outside.entropy)
         self.families = Families(house.issuing, house.ending, outside.directory, outside.clock)

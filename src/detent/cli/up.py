@@ -18,7 +18,7 @@ from detent.cli.stage import ADD_EXTRA, Place, Stage, built, web_app_if_installe
 from detent.cli.walkthrough import shell_lines
 from detent.demo.api import demo_api
 from detent.demo.browser_app import browser_app
-from detent.demo.cast import DEMO_API, VAULT, WEB_APP
+from detent.demo.cast import DEMO_API, VAULT, WEB_APP, localhost
 from detent.demo.seeds import SECRETS_FILE, Seeds, development_secrets, seed
 from detent.settings import Problem, Settings, SettingsError, development_problems
 from detent.sinks.log import logging_to
@@ -56,7 +56,14 @@ async def _up(settings: Settings, as_json: bool) -> None:
         async with opened(settings, issuer=stage.issuer.url, create=True) as office:
             seeds = await seed(secrets, office.directory, office.registrations, office.people, stage.apps)
             where = (stage.issuer.url, stage.api.url, DEMO_API)
-            api = demo_api(stage.issuer.url, DEMO_API, VAULT, seeds.introspection, origins=(stage.apps.browser,))
+            api = demo_api(
+                stage.issuer.url,
+                DEMO_API,
+                VAULT,
+                seeds.introspection,
+                origins=(stage.apps.browser,),
+                reached_at=(stage.api.origin, localhost(stage.api.origin)),
+            )
             served: list[Served] = [
                 (office.house.asgi, stage.issuer.sockets),
                 (api, stage.api.sockets),

@@ -5,6 +5,7 @@ redirect URIs are exact strings, its grants and authentication method fit its ki
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -41,6 +42,7 @@ class Client(msgspec.Struct, frozen=True, omit_defaults=True):
     `first_party`: the operator's own app, so people are not asked for consent. `require_pkce` off exempts a
     confidential client that always sends a `nonce` (OAuth 2.1 §7.5.1). `refresh_strategy` names what proves that
     its refresh tokens are good: "family", or one of the registry's for JWT refresh tokens.
+    `extra` are the members that features add, as RFC 7591 spells them.
     """
 
     client_id: ClientId
@@ -122,6 +124,14 @@ def checked_client(
     _refuse_if(client.refresh_strategy not in strategies, f"refresh_strategy must be one of: {', '.join(strategies)}.")
     effective_policy(client.kind, client.overrides, client.refresh_strategy)
     return client
+
+
+def check_metadata(given: Mapping[str, Any], known: Mapping[str, type]) -> None:
+    """Members that features add, by name and type. Raises InvalidClientMetadata."""
+    for name, value in given.items():
+        names = ", ".join(sorted(known)) or "none at all"
+        _refuse_if(name not in known, f"{name[:100]} is no client metadata of this server; its features have: {names}.")
+        _refuse_if(type(value) is not known[name], f"{name} must be of type {known[name].__name__}.")
 
 
 def check_redirect_uri(uri: str, kind: ClientKind) -> None:

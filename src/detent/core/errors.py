@@ -28,23 +28,40 @@ Beside the tree: `Conflict` and `StoreUnavailable`, which stores raise.
 """
 
 import re
-from typing import ClassVar
+from typing import ClassVar, Self
 
 _NOT_ALLOWED = re.compile(r"[^\x20\x21\x23-\x5B\x5D-\x7E]")
 
 
 class OAuthError(Exception):
-    """`description` goes to the client; `detail` goes to the log only, and neither ever holds a secret."""
+    """`description` goes to the client; `detail` goes to the log only, and neither ever holds a secret.
+
+    `headers` go with the answer, `challenge` is what WWW-Authenticate begins with, if not as `code` says.
+    """
 
     code: ClassVar[str] = "server_error"
-    status: ClassVar[int] = 500
+    status: int = 500
+    challenge = ""
 
-    def __init__(self, description: str, *, detail: str = "", retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        description: str,
+        *,
+        detail: str = "",
+        retry_after: int | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         super().__init__(description)
         # RFC 6749 §5.2: error_description is printable ASCII without quote and backslash.
         self.description = _NOT_ALLOWED.sub("?", description)
         self.detail = detail
         self.retry_after = retry_after
+        self.headers = headers
+
+    def challenged(self, challenge: str) -> Self:
+        """The same where an access token was presented: 401 with this challenge (RFC 9110 §11.6.1)."""
+        self.status, self.challenge = 401, challenge
+        return self
 
 
 class InvalidRequest(OAuthError):

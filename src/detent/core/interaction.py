@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from detent.core.client import Client
+from detent.core.confirmation import BEARER, Confirmation
 from detent.core.consent import Consent, Leave, covers
 from detent.core.ids import ClientId, Instant, Seconds
 from detent.core.policy import HOUR
@@ -23,7 +24,10 @@ Why = Literal["signed_out", "asked", "too_long_ago", "other_person", "choose"]
 
 
 class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """RFC 6749 §4.1.1, checked. `redirect_uri` is where the answer goes; `redirect_uri_named`: the request said so."""
+    """RFC 6749 §4.1.1, checked. `redirect_uri` is where the answer goes; `redirect_uri_named`: the request said so.
+
+    `cnf` is the key that the code is to be bound to.
+    """
 
     client_id: ClientId
     redirect_uri: str
@@ -38,6 +42,7 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     max_age: Seconds | None = None
     login_hint: str = ""
     hinted_subject: str | None = None
+    cnf: Confirmation = BEARER
 
 
 class Interaction(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route, request_response
 
-from detent.resource_server import BearerGuard, Introspector, JwksCache, Verifier, claims
+from detent.resource_server import BearerGuard, DPoP, Introspector, JwksCache, Verifier, claims
 
 
 def demo_api(
@@ -25,10 +25,11 @@ def demo_api(
     credentials: tuple[str, str],
     *,
     origins: Sequence[str] = (),
+    reached_at: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
     """An ASGI application. `credentials` are the client id and secret with which it introspects; pages of `origins`
-    may read its answers.
+    may read its answers. Tokens that are bound to a key are taken where it is told the origins that it is `reached_at`.
     """
     client_id, client_secret = credentials
     jwks = JwksCache(issuer + ".well-known/jwks.json", clock=clock)
@@ -38,22 +39,27 @@ def demo_api(
         issuer + "oauth/introspect", client_id=client_id, client_secret=client_secret, verifier=there, clock=clock
     )
 
+    dpop = DPoP(*reached_at) if reached_at else None
+
     async def welcome(request: Request) -> JSONResponse:
         guarded = {"/secret": audience, "/opaque/secret": opaque_audience}
         return JSONResponse({"message": "The demo API.", "issuer": issuer, "guarded": guarded})
 
     inside = request_response(secret)
     cors = Middleware(
-        CORSMiddleware, allow_origins=origins, allow_headers=["authorization"], expose_headers=["www-authenticate"]
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_headers=["authorization", "dpop"],
+        expose_headers=["www-authenticate", "dpop-nonce"],
     )
     return Starlette(
         middleware=[cors],
         routes=[
             Route("/", welcome),
-            Route("/secret", BearerGuard(inside, verifier=here, jwks=jwks, clock=clock)),
+            Route("/secret", BearerGuard(inside, verifier=here, jwks=jwks, dpop=dpop, clock=clock)),
             Route(
                 "/opaque/secret",
-                BearerGuard(inside, verifier=there, jwks=jwks, introspection=introspector, clock=clock),
+                BearerGuard(inside, verifier=there, jwks=jwks, introspection=introspector, dpop=dpop, clock=clock),
             ),
         ],
         exception_handlers={HTTPException: _refused},

@@ -84,13 +84,13 @@ def fields_at(client_id: str, apps: Apps) -> ClientFields:
     """What is registered of this client because of where its app runs."""
     if client_id == BROWSER_APP:
         fields = _at(apps.browser, "callback", "silent")
-        return msgspec.structs.replace(fields, web_origins=(apps.browser, _localhost(apps.browser)))
+        return msgspec.structs.replace(fields, web_origins=(apps.browser, localhost(apps.browser)))
     return _at(apps.web, "callback") if client_id == WEB_APP else ClientFields()
 
 
 def _at(origin: str, *callbacks: str) -> ClientFields:
     """`localhost` too, for an app of your own that takes the demo app's place."""
-    both = (origin, _localhost(origin))
+    both = (origin, localhost(origin))
     return ClientFields(
         client_uri=f"{origin}/",
         logo_uri=f"{origin}/icon.svg",
@@ -101,7 +101,7 @@ def _at(origin: str, *callbacks: str) -> ClientFields:
     )
 
 
-def _localhost(origin: str) -> str:
+def localhost(origin: str) -> str:
     return origin.replace("127.0.0.1", "localhost")
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from detent.core.api import granted
 from detent.core.client import Client, matching_redirect_uri
+from detent.core.confirmation import BEARER, Confirmation
 from detent.core.errors import (
     InvalidRequest,
     OAuthError,
@@ -50,6 +51,7 @@ class AuthorizationEndpoint:
         self, registry: Registry, issuing: Issuing, dispatcher: Dispatcher, visitors: Visitors, hints: Hints
     ) -> None:
         self._modes = registry.response_modes
+        self._possession = registry.possession
         self._issuing = issuing
         self._dispatcher = dispatcher
         self._visitors = visitors
@@ -121,7 +123,13 @@ class AuthorizationEndpoint:
             max_age=_max_age(form),
             login_hint=(form.get("login_hint") or "")[:256],
             hinted_subject=self._hinted(form),
+            cnf=self._bound_to(form),
         )
+
+    def _bound_to(self, form: Form) -> Confirmation:
+        """The key that the code is to be bound to (RFC 9449 §10). Raises InvalidRequest."""
+        asked = [possession.asked(form) for possession in self._possession.values()]
+        return next((cnf for cnf in asked if cnf), BEARER)
 
     def _hinted(self, form: Form) -> str | None:
         """Who must be signed in. Raises InvalidRequest for a hint that is no ID token of ours."""

@@ -167,6 +167,7 @@ class Dispatcher:
             amr=session.amr,
             acr=session.acr,
             session_id=session.sid,
+            cnf=request.cnf,
             epochs=Epochs(session.epochs.user, client.epoch, server_epoch),
         )
         return PendingAuthorization(

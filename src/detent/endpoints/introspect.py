@@ -90,7 +90,9 @@ def _access_token(live: LiveAccessToken) -> dict[str, Any]:
 
 def _refresh_claims(family: Family) -> dict[str, Any]:
     authorization = family.authorization
+    cnf = authorization.cnf.claim()
     return {
+        **({"cnf": cnf} if cnf else {}),
         "active": True,
         "token_type": "refresh_token",
         "client_id": authorization.client_id,

@@ -5,12 +5,12 @@ database access · 5 the client proves it · 6 the client may use the grant · 7
 9 the grant: decide, mint, write.
 """
 
-from detent.core.confirmation import BEARER, Confirmation
+from detent.core.client import Client
 from detent.core.errors import InvalidRequest, UnauthorizedClient, UnsupportedGrantType
 from detent.core.exchange import Form, Request, Response
 from detent.core.ids import Instant
 from detent.endpoints.door import Door
-from detent.registry import Registry, Route, TokenRequest
+from detent.registry import Proved, Registry, Route, TokenRequest
 from detent.web.respond import json_private
 
 
@@ -38,15 +38,18 @@ class TokenEndpoint:
         client = await self._door.client(claim, now)
         if grant_type not in client.grant_types:
             raise UnauthorizedClient(f"This client is not registered for the grant type {grant_type}.")
-        proved = await self._proved(request, now)
-        token_request = TokenRequest(form, client, now, request.origin, request.peer, request.support_id, proved)
+        proved = await self._proved(request, client, now)
+        token_request = TokenRequest(
+            form, client, now, request.origin, request.peer, request.support_id, proved.cnf, proved.once
+        )
         for stage in self._registry.stages:
             token_request = await stage.run(token_request)
-        return json_private(await grant.issue(token_request, screened))
+        answer = json_private(await grant.issue(token_request, screened))
+        return answer.with_headers(*proved.headers)
 
-    async def _proved(self, request: Request, now: Instant) -> Confirmation:
+    async def _proved(self, request: Request, client: Client, now: Instant) -> Proved:
         """The key that the request proves to hold; the first kind of proof that is present counts."""
         for possession in self._registry.possession.values():
-            if proved := await possession.prove(request, now):
+            if proved := await possession.prove(request, client, now):
                 return proved
-        return BEARER
+        return Proved()

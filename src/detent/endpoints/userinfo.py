@@ -8,17 +8,26 @@ from detent.core.exchange import Request, Response
 from detent.core.ids import Instant
 from detent.core.people import claims_for
 from detent.core.scope import OPENID
+from detent.endpoints.presentation import Presentation
 from detent.ports import Clock, Directory, Store
 from detent.registry import Route
 from detent.tokens.access import AccessTokens, LiveAccessToken
 from detent.web.asgi import refused
-from detent.web.bearer import bearer_token
 from detent.web.cors import readable_by
 from detent.web.respond import json_private
 
 
 class UserinfoEndpoint:
-    def __init__(self, issuer: str, access: AccessTokens, store: Store, directory: Directory, clock: Clock) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        access: AccessTokens,
+        presentation: Presentation,
+        store: Store,
+        directory: Directory,
+        clock: Clock,
+    ) -> None:
+        self._presentation = presentation
         self._store = store
         self._audience = f"{issuer}userinfo"
         self._access = access
@@ -29,14 +38,17 @@ class UserinfoEndpoint:
         return Route("/userinfo", ("GET", "POST"), self.handle, metadata="userinfo_endpoint", cors="client")
 
     async def handle(self, request: Request) -> Response:
-        token, now = bearer_token(request), self._clock.now()
-        live = await self._access.live(token, now)
+        presented, now = self._presentation.read(request), self._clock.now()
+        live = await self._access.live(presented.token, now)
         if live is None:
             dead = InvalidToken("The access token is unknown, expired or revoked. Get a new one.")
-            return readable_by(await self._client_of(token, now), request, refused(request, dead))
+            answer = refused(request, dead.challenged(presented.challenge))
+            return readable_by(await self._client_of(presented.token, now), request, answer)
         try:
-            answer = json_private(await self._claims(live))
+            headers = await self._presentation.check(request, presented, live, now)
+            answer = json_private(await self._claims(live)).with_headers(*headers)
         except OAuthError as error:
+            error.challenge = error.challenge or presented.challenge
             answer = refused(request, error)
         return readable_by(live.client, request, answer)
 
@@ -50,8 +62,8 @@ class UserinfoEndpoint:
         scope = tuple(live.claims["scope"].split())
         if OPENID not in scope or self._audience not in live.claims["aud"]:
             raise InsufficientScope("The access token was issued without the scope openid.")
-        if live.family is None or not live.family.authorization.cnf.is_bearer:
-            raise InvalidToken("This access token cannot be used as a bearer token here.")
+        if live.family is None:
+            raise InvalidToken("There is no person behind this access token.")
         user = await self._directory.user(live.claims["sub"])
         if user is None:
             raise InvalidToken("The person of this access token no longer exists.")

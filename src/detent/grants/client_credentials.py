@@ -5,6 +5,7 @@ from detent.core.errors import InvalidTarget
 from detent.core.exchange import Form, TokenResponse
 from detent.core.ids import Instant
 from detent.core.scope import parse_scope
+from detent.grants.commit import commit
 from detent.grants.issuing import Issuing
 from detent.registry import TokenRequest
 
@@ -27,4 +28,5 @@ class ClientCredentials:
         wanted = target(apis, scope)
         mint, proved = self._issuing.mint, request.proved
         access_token, lifetime = mint.access_token(wanted, request.client, request.now, cnf=proved)
+        await commit(self._issuing.store, request.once)
         return TokenResponse(access_token, proved.token_type, lifetime, " ".join(wanted.scope))

@@ -10,9 +10,10 @@ import msgspec
 
 from detent.core.api import Api, Target, target, within
 from detent.core.authorization import Authorization, Epochs, PendingAuthorization
-from detent.core.changes import Changes, EndFamilies, InsertFamily, Part
+from detent.core.changes import EndFamilies, InsertFamily, Part
 from detent.core.claims import wants_id_token
 from detent.core.client import Client
+from detent.core.confirmation import BEARER
 from detent.core.errors import Conflict, InvalidTarget, TemporarilyUnavailable, UnauthorizedClient
 from detent.core.exchange import Form, TokenResponse
 from detent.core.family import Ahead, Family, Surroundings, born, with_first_handle
@@ -20,6 +21,7 @@ from detent.core.ids import FamilyKey, Instant, Subject, placement_of
 from detent.core.people import CLAIMS_OF_SCOPE, User, claims_for
 from detent.core.policy import FAMILY
 from detent.core.scope import Scope, narrow, parse_scope
+from detent.grants.commit import commit
 from detent.ports import Directory, Entropy, Store
 from detent.registry import RefreshStrategy, TokenRequest
 from detent.tokens.handle import Handles
@@ -89,7 +91,10 @@ class Issuing:
         client = request.client
         around = await self.surroundings(client, user.epoch)
         authorization = msgspec.structs.replace(
-            pending.authorization, created_at=request.now, cnf=request.proved, epochs=around.epochs
+            pending.authorization,
+            created_at=request.now,
+            cnf=request.proved if client.is_public else BEARER,  # RFC 9449 §5, RFC 8705 §4
+            epochs=around.epochs,
         )
         wanted = await self.target(request.form.resources, authorization, authorization.scope)
         policy = client.policy
@@ -100,28 +105,26 @@ class Issuing:
             strategy = self._strategy_of(client)
             if strategy is None:
                 family = with_first_handle(family, policy, around, self._entropy.token_bytes(32))
-        answer = self.answer(
-            family, wanted, client, request.now, person=claims_for(user, wanted.scope), nonce=pending.nonce
-        )
+        answer = self.answer(family, wanted, request, person=claims_for(user, wanted.scope), nonce=pending.nonce)
         in_session = authorization.session_id is not None  # what was checked may have ended since
         parts: tuple[Part, ...] = (InsertFamily(family, in_session, in_session and not client.first_party),)
         if policy.on_reuse == "suspect":
             whose = (pending.key.placement, user.subject)
             parts += (EndFamilies(*whose, "suspected", which="suspected", client_id=client.client_id),)
         if strategy:
-            refresh_token = await self._begin_with(strategy, family, client, parts)
+            refresh_token = await self._begin_with(strategy, family, request, parts)
             return msgspec.structs.replace(answer, refresh_token=refresh_token)
-        await self.store.apply(Changes(parts, family.history))
+        await commit(self.store, request.once, parts, family.history)
         return answer
 
     async def _begin_with(
-        self, strategy: RefreshStrategy, family: Family, client: Client, parts: tuple[Part, ...]
+        self, strategy: RefreshStrategy, family: Family, request: TokenRequest, parts: tuple[Part, ...]
     ) -> str:
         """The first refresh token, once it is written. Raises Conflict as `begin` does."""
         for _ in range(_ATTEMPTS):
-            issued = await strategy.issue(family, client, family.authorization.created_at)
+            issued = await strategy.issue(family, request.client, family.authorization.created_at)
             try:
-                await self.store.apply(Changes((*parts, *issued.parts)))
+                await commit(self.store, request.once, (*parts, *issued.parts))
             except Conflict:  # it may be what the strategy remembers of this person: two sign-ins in one moment
                 if not issued.parts or await self.store.family(family.key):
                     raise
@@ -144,20 +147,23 @@ class Issuing:
         self,
         family: Family,
         wanted: Target,
-        client: Client,
-        now: Instant,
+        request: TokenRequest,
         *,
         person: dict[str, Any],
         nonce: str | None = None,
         with_refresh_token: bool = True,
     ) -> TokenResponse:
-        """Every token of one answer; an ID token whenever `openid` was granted, on a refresh too (OIDC §12.2)."""
-        access_token, lifetime = self.mint.access_token(wanted, client, now, family=family)
+        """Every token of one answer; an ID token whenever `openid` was granted, on a refresh too (OIDC §12.2).
+
+        The access token is bound to the key that this request proved, whatever the family is bound to.
+        """
+        cnf, now = request.proved, request.now
+        access_token, lifetime = self.mint.access_token(wanted, request.client, now, cnf=cnf, family=family)
         authorization = family.authorization
         has_handle = with_refresh_token and family.generation > 0
         return TokenResponse(
             access_token=access_token,
-            token_type=authorization.cnf.token_type,
+            token_type=cnf.token_type,
             expires_in=lifetime,
             scope=" ".join(wanted.scope),
             refresh_token=self.handles.refresh_token(family) if has_handle else None,

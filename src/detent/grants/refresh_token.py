@@ -10,7 +10,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from detent.core.changes import Changes, Part, ReplaceFamily, SlideSession
+from detent.core.changes import Part, ReplaceFamily, SlideSession
 from detent.core.errors import (
     Conflict,
     InvalidGrant,
@@ -34,6 +34,7 @@ from detent.core.family import (
 )
 from detent.core.ids import Instant, SessionKey
 from detent.core.session import SessionPolicy
+from detent.grants.commit import commit
 from detent.grants.issuing import Issuing, person_of
 from detent.grants.repeats import RepeatLimit
 from detent.ports import Directory, EventSink, FoundFamily
@@ -135,8 +136,7 @@ class RefreshToken:
         answer = self._issuing.answer(
             head,
             wanted,
-            request.client,
-            request.now,
+            request,
             person=await person_of(self._directory, head.authorization),
             with_refresh_token=with_refresh_token,
         )
@@ -147,10 +147,8 @@ class RefreshToken:
         self, before: Family, after: Family | None, request: TokenRequest, used: tuple[Part, ...] = ()
     ) -> None:
         family: tuple[Part, ...] = (ReplaceFamily(after),) if after else ()
-        if not family and not used:
-            return
         events = _news(before, after, request.support_id) if after else ()
-        await self._issuing.store.apply(Changes((*family, *used), events))
+        await commit(self._issuing.store, request.once, (*family, *used), events)
         for event in events:
             self._sink.emit(event)
 

@@ -7,11 +7,13 @@ Rule: imports nothing of the server, and the server verifies with it: one verifi
 """
 
 from detent.resource_server.asgi import BearerGuard, Counters, claims
-from detent.resource_server.errors import InvalidToken, Unavailable, UnknownKey
+from detent.resource_server.dpop import DPoP, Nonces, ReplayMemory
+from detent.resource_server.errors import InvalidProof, InvalidToken, Unavailable, UnknownKey
 from detent.resource_server.fetch import Fetch, Response, StandardFetch
 from detent.resource_server.introspect import Introspector
 from detent.resource_server.jwks import JwksCache, KeySource
 from detent.resource_server.keys import VerificationKey, VerificationKeys
+from detent.resource_server.proof import Proof, verify_proof
 from detent.resource_server.verify import Audience, Claims, Verifier
 
 __all__ = [
@@ -19,11 +21,16 @@ __all__ = [
     "BearerGuard",
     "Claims",
     "Counters",
+    "DPoP",
     "Fetch",
     "Introspector",
+    "InvalidProof",
     "InvalidToken",
     "JwksCache",
     "KeySource",
+    "Nonces",
+    "Proof",
+    "ReplayMemory",
     "Response",
     "StandardFetch",
     "Unavailable",
@@ -32,4 +39,5 @@ __all__ = [
     "VerificationKeys",
     "Verifier",
     "claims",
+    "verify_proof",
 ]

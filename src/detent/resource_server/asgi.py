@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from detent.resource_server.bearer import Refusal, is_realm, is_scope_token, presented_token
+from detent.resource_server.dpop import DPoP, Sent, challenge
 from detent.resource_server.errors import InvalidToken, Unavailable, UnknownKey
 from detent.resource_server.introspect import Introspector
 from detent.resource_server.jwks import KeySource
@@ -57,7 +58,8 @@ class BearerGuard:
     """ASGI middleware. `jwks` checks JWTs here; `introspection`, if given, is asked about all other tokens.
 
     `opaque_prefix` and `refresh_prefix` begin detent's own handles; a refresh token is refused unasked.
-    `clock` tells seconds since the epoch.
+    `dpop` admits tokens that are bound to a key, with their proof; without it they are refused. `clock` tells seconds
+    since the epoch.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class BearerGuard:
         verifier: Verifier,
         jwks: KeySource,
         introspection: Introspector | None = None,
+        dpop: DPoP | None = None,
         scopes_required: Collection[str] = (),
         realm: str = "api",
         opaque_prefix: str = "dtat_",
@@ -81,6 +84,9 @@ class BearerGuard:
         self._verifier = verifier
         self._jwks = jwks
         self._introspection = introspection
+        self._dpop = dpop
+        self._keys = challenge(realm) if dpop else ""
+        self._schemes = (b"bearer", b"dpop") if dpop else (b"bearer",)
         self._scopes_required = frozenset(scopes_required)
         self._realm = realm
         self._opaque_prefix = opaque_prefix
@@ -99,28 +105,41 @@ class BearerGuard:
             return await self._app(scope, receive, send)
         form, receive = await _form(scope, receive)
         try:
-            token = presented_token(scope["headers"], scope.get("query_string", b""), form)
+            scheme, token = presented_token(scope["headers"], scope.get("query_string", b""), form, self._schemes)
             admitted = await self._admit(token)
+            nonce = self._possessed(scope, scheme, token, admitted)
+            if not self._scopes_required <= admitted.scope:
+                raise Refusal.insufficient(self._scopes_required)
         except Refusal as refusal:
             self._refused += 1
-            return await _send(refusal, self._realm, scope, receive, send)
+            return await _send(refusal, refusal.headers(self._realm, self._keys), scope, receive, send)
         self._verified += 1
-        await self._app({**scope, _CLAIMS: admitted}, receive, send)
+        await self._app({**scope, _CLAIMS: admitted}, receive, _with_nonce(send, nonce) if nonce else send)
 
     async def _admit(self, token: str) -> Claims:
-        """Whose request this is. Raises Refusal."""
+        """Whose token this is. Raises Refusal."""
         try:
-            admitted = await self._check(token)
+            return await self._check(token)
         except InvalidToken as error:
             raise Refusal.invalid(error.reason) from None
         except Unavailable:
             raise Refusal.unavailable() from None
-        # RFC 9449 §7.2: a token that is bound to a key is worth nothing without the proof.
-        if admitted.cnf is not None:
-            raise Refusal.invalid("it is bound to a key and was presented without proof")
-        if not self._scopes_required <= admitted.scope:
-            raise Refusal.insufficient(self._scopes_required)
-        return admitted
+
+    def _possessed(self, scope: Scope, scheme: bytes, token: str, admitted: Claims) -> str | None:
+        """RFC 9449 §7.2: a bound token is worth nothing without the proof, and one that is not bound is no DPoP token.
+
+        Returns a nonce for the answer, if it is time for one. Raises Refusal.
+        """
+        if scheme == b"bearer":
+            if admitted.cnf is None:
+                return None
+            reason = "it is bound to a key and was presented without proof"
+            if self._dpop is None:
+                raise Refusal.invalid(reason)
+            raise Refusal.unproved("invalid_token", f"The access token is refused: {reason}.")
+        if self._dpop is None or admitted.cnf is None:
+            raise Refusal.unproved("invalid_token", "The access token is refused: it is bound to no key.")
+        return self._dpop.admit(Sent.of(scope), token, admitted.cnf, self._clock())
 
     async def _check(self, token: str) -> Claims:
         if token.startswith(self._refresh_prefix):
@@ -156,13 +175,22 @@ async def _form(scope: Scope, receive: Receive) -> tuple[bytes, Receive]:
     return body, again
 
 
-async def _send(refusal: Refusal, realm: str, scope: Scope, receive: Receive, send: Send) -> None:
+def _with_nonce(send: Send, nonce: str) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"dpop-nonce", nonce.encode())]}
+        await send(message)
+
+    return sending
+
+
+async def _send(refusal: Refusal, told: list[tuple[str, str]], scope: Scope, receive: Receive, send: Send) -> None:
     start = "http.response"
     if scope["type"] == "websocket":
         await receive()  # websocket.connect
         start = "websocket.http.response"
         if start not in (scope.get("extensions") or {}):
             return await send({"type": "websocket.close", "code": 1008})
-    headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers(realm)]
+    headers = [(name.lower().encode(), value.encode()) for name, value in told]
     await send({"type": f"{start}.start", "status": refusal.status, "headers": headers})
     await send({"type": f"{start}.body", "body": refusal.body()})

@@ -55,6 +55,11 @@ class VerificationKey:
             return None
         return cls(kid, algorithms, key) if algorithms else None
 
+    @property
+    def thumbprint(self) -> str:
+        """RFC 7638, SHA-256."""
+        return self._key.thumbprint()
+
     def verifies(self, alg: str, signing_input: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's over `signing_input`. `alg` must be one of `algorithms`."""
         return alg in self.algorithms and SIGNATURES[alg].verify(signing_input, signature, self._key)

@@ -18,7 +18,7 @@ from detent.resource_server.keys import SIGNATURES, VerificationKeys, is_kid
 MAX_LEEWAY_SECONDS: Final = 60
 _MAX_INSTANT: Final = 2**53
 # crit: RFC 7515 §4.1.11, none is understood; b64: RFC 7797; cty: nested, RFC 7519 §5.2; zip: RFC 8725 §3.6
-_REFUSED_HEADERS: Final = frozenset({"crit", "b64", "cty", "zip"})
+REFUSED_HEADERS: Final = frozenset({"crit", "b64", "cty", "zip"})
 
 
 class Audience(Enum):
@@ -84,7 +84,7 @@ class Verifier:
         alg, typ = header.get("alg"), header.get("typ", "")
         if alg not in self.algorithms:
             raise InvalidToken("the algorithm is not accepted here")
-        if _REFUSED_HEADERS & header.keys():
+        if REFUSED_HEADERS & header.keys():
             raise InvalidToken("the header asks for something that is not supported")
         # RFC 7515 §4.1.9, RFC 9068 §4: a media type, so case does not count and "application/" may be there.
         if not isinstance(typ, str) or typ.lower().removeprefix("application/") not in self.types:
@@ -105,14 +105,14 @@ class Verifier:
             raise InvalidToken("a required claim is missing")
         if now >= checked.exp:
             raise InvalidToken("the token has expired")
-        if max(checked.iat, _instant(claims, "nbf") or 0) > now + self.leeway_seconds:
+        if max(checked.iat, instant(claims, "nbf") or 0) > now + self.leeway_seconds:
             raise InvalidToken("the token is not valid yet")
         return checked
 
 
 def _typed(claims: Mapping[str, Any]) -> Claims:
     iss, sub = _string(claims, "iss"), _string(claims, "sub")
-    exp, iat = _instant(claims, "exp"), _instant(claims, "iat")
+    exp, iat = instant(claims, "exp"), instant(claims, "iat")
     if iss is None or sub is None or exp is None or iat is None:
         raise InvalidToken("a required claim is missing")
     cnf = claims.get("cnf")
@@ -128,7 +128,7 @@ def _typed(claims: Mapping[str, Any]) -> Claims:
         client_id=_string(claims, "client_id"),
         jti=_string(claims, "jti"),
         scope=frozenset((_string(claims, "scope", empty=True) or "").split(" ")) - {""},
-        auth_time=_instant(claims, "auth_time"),
+        auth_time=instant(claims, "auth_time"),
         cnf=cnf,
         raw=MappingProxyType(dict(claims)),
     )
@@ -141,7 +141,7 @@ def _string(claims: Mapping[str, Any], name: str, *, empty: bool = False) -> str
     return value
 
 
-def _instant(claims: Mapping[str, Any], name: str) -> float | None:
+def instant(claims: Mapping[str, Any], name: str) -> float | None:
     """RFC 7519 §2 NumericDate. `type` and not isinstance: true is an int to Python, not to JSON."""
     if name not in claims:
         return None

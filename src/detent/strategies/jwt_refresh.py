@@ -18,6 +18,7 @@ from detent.core.exchange import TokenResponse
 from detent.core.family import Family, why_over
 from detent.core.ids import FamilyKey, Instant, Subject
 from detent.core.session import SessionPolicy
+from detent.grants.commit import commit
 from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing, person_of
 from detent.grants.refresh_token import REFUSED, session_used
@@ -130,9 +131,9 @@ class JwtStrategy:
         parts = await self.spent(proved.claims, new, now)
         wanted = await common.issuing.narrowed(family.authorization, request.form)
         person = await person_of(common.directory, family.authorization)
-        answer = common.issuing.answer(family, wanted, client, now, person=person)
+        answer = common.issuing.answer(family, wanted, request, person=person)
         successor = common.jwts.sign(self.name, new, proved.secret)
-        await self._write((*parts, *session_used(proved.found, common.session_policy, now)))
+        await self._write(request, (*parts, *session_used(proved.found, common.session_policy, now)))
         return msgspec.structs.replace(answer, refresh_token=successor)
 
     async def revoke(self, token: str, request: TokenRequest) -> None:
@@ -182,11 +183,9 @@ class JwtStrategy:
             refuse("the store was restored since: it may have lost what ended this token")
         return around.store_epoch
 
-    async def _write(self, parts: tuple[Part, ...]) -> None:
-        if not parts:
-            return
+    async def _write(self, request: TokenRequest, parts: tuple[Part, ...]) -> None:
         try:
-            await self.store.apply(Changes(parts))
+            await commit(self.store, request.once, parts)
         except Conflict:
             refuse("spent at the same moment")
 

@@ -11,7 +11,7 @@ from detent.core.api import SigningAlg, Target
 from detent.core.authorization import Authorization
 from detent.core.claims import access_claims, id_claims
 from detent.core.client import Client
-from detent.core.confirmation import BEARER, Confirmation
+from detent.core.confirmation import Confirmation
 from detent.core.family import Family
 from detent.core.ids import Instant, Seconds
 from detent.core.policy import HOUR
@@ -31,16 +31,16 @@ class Mint:
         self._entropy = entropy
 
     def access_token(
-        self, target: Target, client: Client, now: Instant, *, family: Family | None = None, cnf: Confirmation = BEARER
+        self, target: Target, client: Client, now: Instant, *, cnf: Confirmation, family: Family | None = None
     ) -> tuple[str, Seconds]:
-        """An access token and the seconds it lives; without a family it is the client's own (client_credentials).
+        """An access token bound to `cnf`, and the seconds it lives.
 
-        `cnf` binds such a token of its own; what comes of a family is bound as the family is.
+        Without a family it is the client's own (client_credentials).
         """
         lives = [client.policy.access_life, *(api.access_life for api in target.apis if api.access_life)]
         expires_at = Instant(now + min(lives))
         if family:
-            expires_at, cnf = min(expires_at, family.absolute_until), family.authorization.cnf
+            expires_at = min(expires_at, family.absolute_until)
         jti = base64.urlsafe_b64encode(self._entropy.token_bytes(15)).decode()
         claims = access_claims(
             self.issuer, target, client.client_id, now=now, expires_at=expires_at, jti=jti, cnf=cnf, family=family

@@ -14,6 +14,7 @@ from detent.core.exchange import Request, Response
 JSON: Final = ("content-type", "application/json")
 NO_STORE: Final = (("cache-control", "no-store"), ("pragma", "no-cache"))
 SAFE: Final = (("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"))
+BEARER_CHALLENGE: Final = 'Bearer realm="detent"'
 _PRIVATE: Final = (JSON, *NO_STORE, *SAFE)
 
 _encode = msgspec.json.Encoder().encode
@@ -39,14 +40,21 @@ def error_response(request: Request, error: OAuthError) -> Response:
         "error_description": f"{error.description} Support id: {request.support_id}.",
         "support_id": request.support_id,
     }
-    headers: list[tuple[str, str]] = []
-    if isinstance(error, InvalidClient):
-        headers.append(("www-authenticate", 'Basic realm="detent", charset="UTF-8"'))
-    elif isinstance(error, MissingToken):
-        headers.append(("www-authenticate", 'Bearer realm="detent"'))
-    elif isinstance(error, InvalidToken | InsufficientScope):
-        challenge = f'Bearer realm="detent", error="{error.code}", error_description="{error.description}"'
+    headers = list(error.headers)
+    if challenge := _challenge(error):
         headers.append(("www-authenticate", challenge))
     if error.retry_after is not None:
         headers.append(("retry-after", str(error.retry_after)))
     return json_private(body, error.status).with_headers(*headers)
+
+
+def _challenge(error: OAuthError) -> str:
+    """RFC 9110 §11.6.1: how to authenticate, and after it what was wrong with how it was done, if it was."""
+    if isinstance(error, InvalidClient):
+        return 'Basic realm="detent", charset="UTF-8"'
+    if not error.challenge and not isinstance(error, InvalidToken | InsufficientScope):
+        return ""
+    challenge = error.challenge or BEARER_CHALLENGE
+    if isinstance(error, MissingToken):
+        return challenge
+    return f'{challenge}, error="{error.code}", error_description="{error.description}"'
