@@ -67,6 +67,7 @@ async def opened(
             f"There is no store in {settings.data.absolute()} ({settings.source('data')}). Name its directory with "
             "--data, or start one: `detent up` to try it, `detent serve` for production."
         )
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     clock = SystemClock()
     store = await _opened_store(settings)
     passwords = Passwords()

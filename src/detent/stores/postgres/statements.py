@@ -9,6 +9,7 @@ somebody else's. Only what PostgreSQL says it undid (deadlock, serialization) is
 import asyncio
 import os
 import re
+import select
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -109,10 +110,7 @@ class Statements:
 
     async def _on_a_connection(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """What `work` says, within the deadline. Raises StoreUnavailable, Conflict, ValueError."""
-        try:
-            connection = await self._pool.getconn()
-        except (PoolTimeout, TooManyRequests, PoolClosed, psycopg.Error) as error:
-            raise StoreUnavailable(f"No connection to PostgreSQL: {error}") from error
+        connection = await self._connection()
         try:
             return await self._within_patience(connection, work)
         except errors.UniqueViolation as error:
@@ -123,6 +121,18 @@ class Statements:
             raise ValueError(f"The schema does not allow this value: {error}") from error
         except (psycopg.Error, OSError) as error:
             raise StoreUnavailable(f"The store could not answer: {error}") from error
+
+    async def _connection(self) -> Connection:
+        """One whose server has not gone away since: else every restart would cost each connection a request."""
+        while True:
+            try:
+                connection = await self._pool.getconn()
+            except (PoolTimeout, TooManyRequests, PoolClosed, psycopg.Error) as error:
+                raise StoreUnavailable(f"No connection to PostgreSQL: {error}") from error
+            if not _has_been_hung_up(connection):
+                return connection
+            await connection.close()
+            await self._pool.putconn(connection)
 
     async def _within_patience(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
         """The connection goes back to the pool only if its last outcome is known."""
@@ -147,6 +157,15 @@ class Statements:
 
 class _Undone(Exception):
     """PostgreSQL undid it all, and says so."""
+
+
+def _has_been_hung_up(connection: Connection) -> bool:
+    """An idle server has nothing to say but its farewell."""
+    if connection.closed:
+        return True
+    idle = select.poll()
+    idle.register(connection.pgconn.socket, select.POLLIN)
+    return bool(idle.poll(0))
 
 
 def _hang_up(connection: Connection) -> None:

@@ -1,0 +1,178 @@
+"""Many nodes on one PostgreSQL: who asks which of them makes no difference, and none of them can be missed."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.faults.nodes import API, Crowd, Installation, Node, nodes
+from tests.postgres import Cluster, running_cluster
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("nodes")]
+WAYS = 24
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def installation(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return Installation(tmp_path_factory.mktemp("nodes"), cluster.new_database())
+
+
+@pytest.fixture(scope="module")
+def three(installation: Installation) -> Iterator[list[Node]]:
+    with nodes(installation, 3) as started:
+        yield started
+
+
+def tokens(installation: Installation, node: Node, client: str = "strict") -> dict[str, Any]:
+    answer = node.ask("/oauth/token", installation.clients[client], grant_type="password", **installation.person)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def refresh(installation: Installation, node: Node, token: str, client: str = "strict", **more: str) -> httpx.Response:
+    form = {"grant_type": "refresh_token", "refresh_token": token, **more}
+    return node.ask("/oauth/token", installation.clients[client], **form)
+
+
+def at_once(ask: Callable[[int], httpx.Response]) -> list[httpx.Response]:
+    with ThreadPoolExecutor(WAYS) as pool:
+        return list(pool.map(ask, range(WAYS)))
+
+
+def test_a_token_turns_at_any_node_and_its_reuse_is_noticed_at_any_other(
+    installation: Installation, three: list[Node]
+) -> None:
+    first = tokens(installation, three[0])
+    second = refresh(installation, three[1], first["refresh_token"]).json()
+    stolen = refresh(installation, three[2], first["refresh_token"])
+    assert (stolen.status_code, stolen.json()["error"]) == (400, "invalid_grant")
+    for node in three:
+        assert refresh(installation, node, second["refresh_token"]).status_code == 400
+        told = node.ask("/oauth/introspect", installation.clients["strict"], token=second["refresh_token"]).json()
+        assert told == {"active": False}
+
+
+def test_attack_t2_of_24_at_three_nodes_that_share_a_key_all_get_one_successor(
+    installation: Installation, three: list[Node]
+) -> None:
+    token, key = tokens(installation, three[0])["refresh_token"], "k" * 22
+    answers = at_once(lambda number: refresh(installation, three[number % 3], token, retry_key=key))
+    assert {answer.status_code for answer in answers} <= {200, 429}
+    assert len({answer.json()["refresh_token"] for answer in answers if answer.status_code == 200}) == 1
+
+
+def test_attack_t2_of_24_at_three_nodes_without_a_key_at_most_one_wins_and_the_family_ends(
+    installation: Installation, three: list[Node]
+) -> None:
+    token = tokens(installation, three[0])["refresh_token"]
+    answers = at_once(lambda number: refresh(installation, three[number % 3], token))
+    won = [answer.json() for answer in answers if answer.status_code == 200]
+    assert len(won) == 1
+    assert refresh(installation, three[1], won[0]["refresh_token"]).status_code == 400
+
+
+def test_attack_t2_of_24_at_three_nodes_with_an_overlap_all_get_one_successor(
+    installation: Installation, three: list[Node]
+) -> None:
+    token = tokens(installation, three[0], "tolerant")["refresh_token"]
+    answers = at_once(lambda number: refresh(installation, three[number % 3], token, "tolerant"))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["refresh_token"] for answer in answers}) == 1
+
+
+def test_a_client_that_is_disabled_is_refused_by_every_node_within_a_second(
+    installation: Installation, three: list[Node]
+) -> None:
+    grants = ("--grant", "client_credentials", "--scope", "read", "--audience", API)
+    added = installation.command("client", "add", "--kind", "machine", *grants)
+    credentials = (added["client_id"], added["client_secret"])
+    for node in three:
+        assert until(node, credentials, 200) < 1
+    installation.command("client", "update", added["client_id"], "--disable")
+    for node in three:
+        assert until(node, credentials, 401) < 1
+
+
+def until(node: Node, credentials: tuple[str, str], status: int) -> float:
+    """Seconds until the node answers so."""
+    began = time.monotonic()
+    while node.ask("/oauth/token", credentials, grant_type="client_credentials").status_code != status:
+        assert time.monotonic() < began + 5
+    return time.monotonic() - began
+
+
+def test_nodes_that_are_killed_lose_nothing_and_nobody_is_signed_out(
+    installation: Installation, three: list[Node]
+) -> None:
+    crowd = Crowd(installation)
+    crowd.urls = [node.url for node in three]
+
+    async def story() -> None:
+        running = asyncio.create_task(crowd.run(16))
+        for _ in range(4):
+            with installation.node("short-lived") as fourth:
+                crowd.urls = [*(node.url for node in three), fourth.url]
+                await asyncio.sleep(0.7)
+                fourth.kill()
+                crowd.urls = [node.url for node in three]
+            await asyncio.sleep(0.2)
+        crowd.stop()
+        await running
+
+    asyncio.run(story())
+    assert (crowd.refused, crowd.violations()) == ([], [])
+    assert len(crowd.answered) > 100
+
+
+@pytest.mark.parametrize("mode", ["immediate", "fast"])
+def test_a_database_that_crashes_and_comes_back_loses_nothing_and_nobody_is_signed_out(
+    cluster: Cluster, installation: Installation, three: list[Node], mode: str
+) -> None:
+    """`immediate` is a crash: PostgreSQL recovers from its log, and whoever waited for a commit gets no answer."""
+    crowd = Crowd(installation)
+    crowd.urls = [node.url for node in three]
+    silences = []
+
+    async def story() -> None:
+        running = asyncio.create_task(crowd.run(16))
+        for _ in range(4):
+            await asyncio.sleep(0.7)
+            await asyncio.to_thread(cluster.stop, mode)
+            await asyncio.to_thread(cluster.start)
+            back = time.monotonic()
+            await asyncio.sleep(2)
+            silences.append(min(moment for moment in [*crowd.answered, float("inf")] if moment > back) - back)
+        crowd.stop()
+        await running
+
+    asyncio.run(story())
+    assert (crowd.refused, crowd.violations()) == ([], [])
+    assert max(silences) < 2, "serving again within two seconds"
+
+
+def test_no_node_answers_with_anything_but_503_while_the_database_is_away(
+    cluster: Cluster, installation: Installation, three: list[Node]
+) -> None:
+    token = tokens(installation, three[0])["refresh_token"]
+    cluster.stop()
+    try:
+        began = time.monotonic()
+        answer = refresh(installation, three[0], token)
+        took = time.monotonic() - began
+    finally:
+        cluster.start()
+    assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert took < 6
+    assert refresh(installation, three[0], token).status_code == 200
