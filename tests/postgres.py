@@ -8,11 +8,13 @@ import atexit
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,14 +79,18 @@ class Cluster:
         self._count = 0
 
     def __enter__(self) -> Self:
-        self.run("initdb", "-D", str(self.data), "-A", "trust", "-U", "detent", "-E", "UTF8", "--locale=C", "-k", "-N")
+        self.make()
         self.start()
         return self
+
+    def make(self) -> None:
+        self.run("initdb", "-D", str(self.data), "-A", "trust", "-U", "detent", "-E", "UTF8", "--locale=C", "-k", "-N")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop("immediate")
+        with suppress(AssertionError):  # a test may have stopped it
+            self.stop("immediate")
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, program: str, *arguments: str) -> None:
@@ -100,12 +106,24 @@ class Cluster:
     def stop(self, mode: str = "fast") -> None:
         self.run("pg_ctl", "-D", str(self.data), "-m", mode, "-w", "stop")
 
+    def crash(self) -> None:
+        """Kill the server and all that it started, as a power cut does."""
+        first = int((self.data / "postmaster.pid").read_text().split()[0])
+        family = [first, *map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())]
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        while any(Path(f"/proc/{pid}").exists() for pid in family):
+            time.sleep(0.01)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
     def conninfo(self, database: str = "postgres") -> str:
         return make_conninfo(host=str(self.folder), user="detent", dbname=database)
 
-    def execute(self, text: str) -> None:
+    def execute(self, text: str) -> list[tuple[object, ...]]:
         with psycopg.connect(self.conninfo(), autocommit=True) as connection:
-            connection.execute(sql.SQL(text))
+            cursor = connection.execute(sql.SQL(text))
+            return cursor.fetchall() if cursor.description else []
 
     def new_database(self, template: str = "template1") -> str:
         """The address of an empty database, or of a copy of `template`."""
@@ -118,11 +136,14 @@ class Cluster:
         self.execute(f"DROP DATABASE {conninfo_to_dict(conninfo)['dbname']} WITH (FORCE)")
 
 
+def roomy() -> Path | None:
+    """Memory for the files of servers whose disk nobody pulls out, so that nobody waits for one; None if it is short."""
+    return _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM else None
+
+
 @contextmanager
 def running_cluster(programs: Path | None = None) -> Iterator[Cluster]:
-    """For tests that do not kill it: in memory where there is enough, so that nobody waits for a disk."""
-    roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM
-    with Cluster(programs, folder=_MEMORY if roomy else None) as cluster:
+    with Cluster(programs, folder=roomy()) as cluster:
         yield cluster
 
 
