@@ -137,7 +137,7 @@ class Cluster:
 
 
 def roomy() -> Path | None:
-    """Memory for the files of servers whose disk nobody pulls out, so that nobody waits for one; None if it is short."""
+    """Where files lie in memory, for servers whose disk nobody pulls out; None where there is too little."""
     return _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM else None
 
 
