@@ -28,11 +28,12 @@ from detent.core.changes import Changes, InsertApi, InsertClient, Part
 from detent.core.client import DEFAULT_GRANTS, AuthMethod, Client
 from detent.core.events import Event
 from detent.core.family import Ahead, Family
-from detent.core.ids import ClientId, Instant
+from detent.core.ids import ClientId, Instant, Seconds
 from detent.core.people import User
 from detent.core.policy import KINDS, ClientKind, Overrides
 from detent.core.session import SessionPolicy
 from detent.demo.api import demo_api
+from detent.features.status_list import DEFAULT_TTL
 from detent.grants.authorization_code import CODE_LIFE, sealed_code
 from detent.identity.passwords import CHEAP, Passwords
 from detent.identity.throttle import Allowances
@@ -275,6 +276,7 @@ def running(
     proxies: int = 0,
     public: str | None = None,
     at: Loopback | None = None,
+    status_list_ttl: Seconds | None = DEFAULT_TTL,
     more: MoreFeatures = no_more,
 ) -> Iterator[Detent]:
     """A house with the whole cast, served until the block ends; opened again on its folder and clock, it goes on.
@@ -298,6 +300,7 @@ def running(
             session_policy=session_policy,
             allowances=allowances,
             proxies=proxies,
+            status_list_ttl=status_list_ttl,
             more=more,
         )
         if thread.call(opened.client("testclient")) is None:

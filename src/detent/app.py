@@ -13,6 +13,7 @@ from detent.client_auth.client_secret import ClientSecretBasic, ClientSecretPost
 from detent.client_auth.none import NoAuthentication
 from detent.core.client import LOOPBACK_HOSTS
 from detent.core.family import Ahead
+from detent.core.ids import Seconds
 from detent.core.session import SessionPolicy
 from detent.endpoints.authorize import PROMPTS, RESPONSE_TYPE, AuthorizationEndpoint
 from detent.endpoints.dispatch import Dispatcher
@@ -28,7 +29,7 @@ from detent.endpoints.revoke import RevocationEndpoint
 from detent.endpoints.token import TokenEndpoint
 from detent.endpoints.userinfo import UserinfoEndpoint
 from detent.endpoints.visitor import Visitors
-from detent.features import dpop, password
+from detent.features import dpop, password, status_list
 from detent.grants.authorization_code import AuthorizationCode
 from detent.grants.client_credentials import ClientCredentials
 from detent.grants.ending import Ending
@@ -50,7 +51,7 @@ from detent.pages.rendering import Rendering
 from detent.pages.response_modes import FormPost, WebMessage
 from detent.pages.static import static_routes
 from detent.ports import Clock, Directory, Entropy, EventSink, Keys, Store
-from detent.registry import Feature, RefreshStrategy, Registry, TokenFormat
+from detent.registry import Feature, Mark, RefreshStrategy, Registry, TokenFormat
 from detent.strategies.allowlist import Allowlist
 from detent.strategies.denylist import Denylist
 from detent.strategies.jwt_refresh import Common
@@ -87,7 +88,8 @@ def no_more(house: "House") -> tuple[Feature, ...]:
 class House:
     """Everything built; `asgi` is what a server runs, the rest is what the command line and tests reach for.
 
-    `more` adds features of your own; they go through the same door as those listed here.
+    `more` adds features of your own; they go through the same door as those listed here. Without a
+    `status_list_ttl` there are no status lists.
     """
 
     def __init__(
@@ -100,18 +102,20 @@ class House:
         session_policy: SessionPolicy = SessionPolicy(),
         allowances: Allowances = Allowances(),
         proxies: int = 0,
+        status_list_ttl: Seconds | None = status_list.DEFAULT_TTL,
         more: "MoreFeatures" = no_more,
     ) -> None:
         self.outside = outside
         self.issuer = issuer
         self.handles = Handles(outside.keys, outside.entropy)
         self.people = People(outside.directory, outside.store, outside.passwords, outside.clock, outside.entropy)
-        formats: dict[str, TokenFormat] = {}  # filled from the registry, as is the next: both may come with a feature
+        formats: dict[str, TokenFormat] = {}  # filled from the registry, as are the next: all may come with a feature
         strategies: dict[str, RefreshStrategy] = {}
+        marks: dict[str, Mark] = {}
         self.access = AccessTokens(formats, outside.store)
         self.jwts = RefreshJwts(issuer, outside.keys)
-        mint = Mint(issuer, formats, outside.keys, outside.entropy)
-        self.issuing = Issuing(outside.store, self.handles, mint, outside.entropy, strategies, store_behind)
+        mint = Mint(issuer, formats, marks, outside.keys, outside.entropy)
+        self.issuing = Issuing(outside.store, self.handles, mint, outside.entropy, strategies, marks, store_behind)
         self.ending = Ending(outside.store, outside.sink)
         self.sign_in = SignIn(self.people, Throttle(outside.entropy, allowances), outside.sink, outside.store)
         self.sessions = Sessions(outside.store, outside.entropy, outside.sink, session_policy)
@@ -121,15 +125,18 @@ class House:
         self._rendering = Rendering()
         self._error_page = ErrorPage(self._rendering)
 
+        published = outside.store, outside.directory, outside.keys, outside.clock
         features = (
             *((password.feature(self.issuing, self.sign_in),) if password_grant else ()),
             dpop.feature(issuer, self.handles),
+            *((status_list.feature(issuer, *published, status_list_ttl),) if status_list_ttl else ()),
             self._jwt_refresh_tokens(),
             *more(self),
         )
         self.registry = self._registry((*features, self._base()))
         formats.update(self.registry.token_formats)
         strategies.update(self.registry.strategies)
+        marks.update(self.registry.marks)
         self.asgi = Edge(
             self.registry.routes,
             hosts_of(issuer),

@@ -127,6 +127,14 @@ class Directory(Protocol):
         """In order of `client_id`."""
         ...
 
+    async def ended(self, numbers: range, now: Instant) -> Sequence[int]:
+        """Which of these `Authorization.number`s have ended, in order: their access tokens are good no more.
+
+        Ended: revoked or compromised, cut off (person, client, server), the client disabled or gone, or the session
+        over that it ends with. Costs what the length of `numbers` does, however many have ended.
+        """
+        ...
+
     async def events(
         self, *, about: str | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, Event]]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from detent.core.api import SigningAlg
+from detent.core.authorization import Authorization
 from detent.core.changes import Part, Record
 from detent.core.client import Client
 from detent.core.confirmation import BEARER, Confirmation
@@ -101,6 +102,11 @@ class TokenFormat(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def self_contained(self) -> bool:
+        """Whether an API reads it without asking; if not, it carries no `Mark`."""
+        ...
+
     def mint(self, claims: dict[str, Any], alg: SigningAlg) -> str: ...
 
     def recognises(self, token: str) -> bool:
@@ -162,6 +168,24 @@ class RefreshStrategy(Protocol):
 
 def strategy_of(token: str, strategies: Mapping[str, RefreshStrategy]) -> RefreshStrategy | None:
     return next((each for each in strategies.values() if each.recognises(token)), None)
+
+
+class Mark(Protocol):
+    """What an authorization is given at its birth, and the claim that each of its access tokens tells of it.
+
+    Only what has a row is marked, so never a client's own token (client_credentials).
+    """
+
+    @property
+    def claim(self) -> str: ...
+
+    async def born(self, authorization: Authorization) -> Authorization:
+        """The authorization with what is to be noted (its `number`, something under `extra`); nothing else changes."""
+        ...
+
+    def told(self, authorization: Authorization) -> Any:
+        """The value of the claim; None leaves it out, as for an authorization older than this feature. No I/O."""
+        ...
 
 
 class Phase(Enum):
@@ -230,6 +254,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Route(msgspec.Struct, frozen=True):
     """A path; `metadata` is the discovery member that names its URL, `cors` who may read its answers.
 
+    A path that ends in `/{}` stands for any last segment, which the handler reads from `Request.path`.
     `page`: it is for people, so that whatever goes wrong there is told on a page and not in JSON.
     """
 
@@ -253,6 +278,7 @@ class Feature(msgspec.Struct, frozen=True):
     client_auth: tuple[ClientAuth, ...] = ()
     token_formats: tuple[TokenFormat, ...] = ()
     strategies: tuple[RefreshStrategy, ...] = ()
+    marks: tuple[Mark, ...] = ()
     stages: tuple[Stage, ...] = ()
     possession: tuple[Possession, ...] = ()
     response_modes: tuple[ResponseMode, ...] = ()
@@ -280,6 +306,7 @@ class Registry:
         self.client_auth = _joined("authentication method", features, lambda f: [(a.method, a) for a in f.client_auth])
         self.token_formats = _joined("token format", features, lambda f: [(t.name, t) for t in f.token_formats])
         self.strategies = _joined("refresh strategy", features, lambda f: [(s.name, s) for s in f.strategies])
+        self.marks = _joined("access token claim", features, lambda f: [(m.claim, m) for m in f.marks])
         self.possession = _joined("possession", features, lambda f: [(p.name, p) for p in f.possession])
         self.response_modes = _joined("response mode", features, lambda f: [(m.name, m) for m in f.response_modes])
         self.routes = _joined("route", features, lambda f: [(r.path, r) for r in f.routes])

@@ -19,7 +19,7 @@ import msgspec
 
 from detent.core.client import LOOPBACK_HOSTS
 from detent.core.family import Ahead
-from detent.core.policy import DAY, MINUTE
+from detent.core.policy import DAY, HOUR, MINUTE
 
 FILE_NAME: Final = "detent.toml"
 PREFIX: Final = "DETENT_"
@@ -109,6 +109,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             danger="One too many, and anybody can pass for any address; one too few, and all people share one.",
         ),
     ] = 0
+    status_lists: Annotated[
+        bool,
+        About("Whether access tokens name a published list by which an API that verifies alone sees what has ended."),
+    ] = True
+    status_list_ttl: Annotated[
+        int,
+        About(
+            "How long an API that asks status lists may go on believing a token of what has ended.",
+            "seconds",
+            1,
+            HOUR,
+        ),
+    ] = MINUTE
     log_level: Annotated[LogLevel, About("The least level that is logged.")] = "info"
     sources: Mapping[str, str] = MappingProxyType({})
 

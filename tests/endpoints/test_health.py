@@ -23,6 +23,7 @@ def test_health_is_200_while_the_store_answers_and_says_nothing_else(
 
 def test_health_is_503_while_the_store_does_not_and_nothing_is_handed_out(detent: Detent) -> None:
     tokens = detent.sign_in(scope="openid read")
+    assert detent.secret(tokens["access_token"]).status_code == 200
     documents = [detent.http.get(path).content for path in PUBLIC]
     detent.thread.call(detent.store.close())
 
@@ -41,7 +42,9 @@ def test_health_is_503_while_the_store_does_not_and_nothing_is_handed_out(detent
         assert "token" not in answer.json()["error_description"]
 
     assert [detent.http.get(path).content for path in PUBLIC] == documents, "what needs no store is still served"
-    assert detent.secret(tokens["access_token"]).status_code == 200, "an API that verifies alone goes on"
+    assert detent.secret(tokens["access_token"]).status_code == 200, (
+        "an API that verifies alone goes on with what it holds"
+    )
 
 
 def test_garbage_is_refused_even_while_the_store_is_away(detent: Detent) -> None:

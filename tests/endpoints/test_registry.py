@@ -136,6 +136,7 @@ class Plain:
     """A token format: claims in hexadecimal, sealed by nothing."""
 
     name = "plain"
+    self_contained = True
 
     def mint(self, claims: dict[str, Any], alg: SigningAlg) -> str:
         return "plain_" + msgspec.json.encode(claims).hex()

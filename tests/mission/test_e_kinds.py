@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
+from detent.core.policy import KINDS, ClientKind
+from detent.features.status_list import DEFAULT_TTL
 from tests.browsing import Browser
 from tests.mission.test_a_tokens import claims_of
-from tests.serving import Detent, running
+from tests.serving import API, Detent, running
 
 SESSION, BROWSER, DEVICE = "session", "browser", "device"
 
@@ -24,6 +28,30 @@ def test_e1_one_sign_in_yields_access_refresh_id_and_session_token(detent: Deten
         assert detent.secret(other).status_code == 401, "only the access token opens the API"
     for other in (session.value, tokens["id_token"], tokens["access_token"]):
         assert detent.refresh("spa", other).json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_e2_an_access_token_lives_an_hour_at_most_by_default(kind: ClientKind) -> None:
+    assert KINDS[kind].policy.access_life <= 3600
+
+
+@pytest.mark.parametrize("who", ["the server", "the person"])
+def test_e2_it_is_ended_at_our_endpoints_at_once_and_at_an_api_that_verifies_alone_within_the_ttl(
+    detent: Detent, who: str
+) -> None:
+    with Browser(detent) as browser:
+        tokens = browser.tokens("app", resource=API)
+        token, bearer = tokens["access_token"], {"Authorization": f"Bearer {tokens['access_token']}"}
+        assert detent.secret(token).status_code == detent.http.get("/userinfo", headers=bearer).status_code == 200
+        if who == "the person":
+            browser.press(browser.open("/logout"), "logout-confirm")
+        else:
+            detent.thread.call(detent.house.people.disable(detent.user("test").subject))
+    assert detent.http.get("/userinfo", headers=bearer).status_code == 401
+    detent.clock.advance(DEFAULT_TTL - 1)
+    assert detent.secret(token).status_code == 200, "the API asks nobody before the ttl is over"
+    detent.clock.advance(1)
+    assert detent.secret(token).json()["error"] == "invalid_token"
 
 
 def test_e3_a_refresh_token_opens_nothing_and_the_api_asks_nobody_about_it(detent: Detent) -> None:

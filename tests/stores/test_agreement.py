@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detent.core.audit import AuditLink
+from detent.core.authorization import Epochs
 from detent.core.changes import (
     AppendLink,
     Changes,
@@ -63,14 +64,16 @@ versions = st.integers(1, 3)
 small = st.integers(0, 2)
 sids = st.builds(lambda number, subject: a_session(number, subject=subject).sid, small, names)
 families = st.builds(
-    lambda number, subject, client, version, generation, suspected, end, sid, offline: a_family(
+    lambda number, subject, client, version, generation, suspected, end, sid, offline, epochs: a_family(
         number, subject=subject, client_id=client, version=version, generation=generation, suspected=suspected,
         absolute_until=NOW + end,
         authorization=an_authorization(
-            subject, client, session_id=sid, scope=("read", "offline_access") if offline else ("read",)
+            subject, client, session_id=sid, scope=("read", "offline_access") if offline else ("read",),
+            number=number * 2 + version % 2, epochs=epochs,
         ),
     ),
     small, names, names, versions, small, st.booleans(), small, st.none() | sids, st.booleans(),
+    st.builds(Epochs, small, small, small),
 )  # fmt: skip
 lives = st.builds(
     lambda used, idle, end: SessionLife(Instant(NOW + used), Instant(NOW + idle), Instant(NOW + end)),
@@ -84,7 +87,10 @@ consents = st.builds(lambda who, app, version: a_consent(who, app, version=versi
 records = st.builds(
     lambda key, version, end: a_record(key, version=version, expires_at=Instant(NOW + end)), names, versions, small
 )
-clients = st.builds(lambda name, version, epoch: a_client(name, version=version, epoch=epoch), names, versions, small)
+clients = st.builds(
+    lambda name, version, epoch, on: a_client(name, version=version, epoch=epoch, enabled=on),
+    names, versions, small, st.booleans(),
+)  # fmt: skip
 apis = st.builds(lambda name, version: an_api(name, version=version), names, versions)
 users = st.builds(
     lambda subject, username, version, epoch: a_user(subject, username=username, version=version, epoch=epoch),
@@ -160,6 +166,7 @@ async def everything(store: CompleteStore) -> list[object]:
         [list(listed) for listed in (await store.clients(), await store.apis(), await store.users())],
         [event for _, event in await store.events()],
         [list(await store.audit_rows()), list(await store.audit_links()), await store.last_link()],
+        [list(await store.ended(range(1, 6), Instant(NOW + later))) for later in range(3)],
         msgspec.structs.replace(await store.installation(), store_id=""),
     ]
 

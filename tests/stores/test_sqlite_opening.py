@@ -11,17 +11,18 @@ from pathlib import Path
 import apsw
 import pytest
 
-from detent.core.changes import EndFamilies, InsertClient, changed
+from detent.core.authorization import Epochs
+from detent.core.changes import EndFamilies, InsertClient, InsertFamily, changed
 from detent.core.errors import StoreUnavailable
 from detent.core.ids import Subject
 from detent.ports import FoundFamily
 from detent.stores import sql
 from detent.stores.migrations import Migration, known_migrations
-from detent.stores.rows import cold_values, hot_values
+from detent.stores.rows import Value, cold_values, hot_values, json_of
 from detent.stores.sqlite import SqliteStore, connection
 from detent.stores.sqlite.connection import PRAGMAS, open_connection
 from detent.stores.sqlite.migrations import migrate
-from detent.testing.factories import a_client, a_family
+from detent.testing.factories import NOW, a_client, a_family, an_authorization
 
 FIRST = Migration(1, "001_first.sql", "CREATE TABLE a (x); CREATE TABLE b (x); INSERT INTO a VALUES (1)")
 SECOND = Migration(2, "002_second.sql", "ALTER TABLE a ADD COLUMN y; INSERT INTO b SELECT x FROM a")
@@ -177,11 +178,9 @@ def test_an_older_store_gets_the_steps_it_lacks(path: Path) -> None:
 async def test_a_store_from_before_sessions_keeps_its_families(path: Path) -> None:
     """Schema 2: what was granted before ends with no session."""
     family = a_family()
-    values = [*cold_values(family), *hot_values(family)]
-    del values[5]  # ends_with_session
     with closing(apsw.Connection(str(path))) as db:
         migrate(db, known_migrations("sqlite")[:1])
-        db.execute(sql.INSERT_FAMILY.replace("ends_with_session, ", "").replace("?, ", "", 1), values)
+        insert(db, "family", sql.INSERT_FAMILY, (*cold_values(family), *hot_values(family)))
     store = await SqliteStore.open(path)
     try:
         found = await store.family(family.key)
@@ -190,6 +189,34 @@ async def test_a_store_from_before_sessions_keeps_its_families(path: Path) -> No
         assert await store.family(family.key) == found
     finally:
         await store.close()
+
+
+async def test_a_client_from_before_numbers_keeps_its_cut_off(path: Path) -> None:
+    """Schema 4: what the client was cut off from, or disabled for, before counts after it."""
+    clients = [a_client("app"), a_client("gone", enabled=False, epoch=1), a_client("cut", epoch=7)]
+    with closing(apsw.Connection(str(path))) as db:
+        migrate(db, known_migrations("sqlite")[:3])
+        for client in clients:
+            insert(
+                db, "client", sql.INSERT_CLIENT, (client.client_id, 1, client.enabled, client.epoch, json_of(client))
+            )
+    store = await SqliteStore.open(path)
+    try:
+        for number, (client_id, epoch) in enumerate([("app", 0), ("gone", 1), ("cut", 6), ("cut", 7)]):
+            granted = an_authorization(client_id=client_id, number=number, epochs=Epochs(client=epoch))
+            await store.apply(changed(InsertFamily(a_family(number, authorization=granted))))
+        assert await store.ended(range(4), NOW) == [1, 2]
+    finally:
+        await store.close()
+
+
+def insert(db: apsw.Connection, table: str, text: str, values: tuple[Value, ...]) -> None:
+    """As `text` does, but only the columns that the table has by now."""
+    present = {name for (name,) in db.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()}
+    names = text.partition("(")[2].partition(")")[0].split(", ")
+    row = {name: value for name, value in zip(names, values, strict=True) if name in present}
+    columns, marks = ", ".join(row), ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))  # noqa: S608
 
 
 def test_a_step_that_fails_leaves_nothing_behind_and_can_be_carried_out_later(path: Path) -> None:

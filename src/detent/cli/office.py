@@ -82,6 +82,7 @@ async def opened(
             session_policy=SessionPolicy(Seconds(settings.session_idle), Seconds(settings.session_absolute)),
             allowances=Allowances(Allowance(settings.sign_in_failures, Seconds(15 * MINUTE))),
             proxies=settings.proxies,
+            status_list_ttl=Seconds(settings.status_list_ttl) if settings.status_lists else None,
         )
         yield Office(settings, outside, keys, house)
     finally:

@@ -30,7 +30,10 @@ class Epochs(msgspec.Struct, frozen=True):
 
 
 class Authorization(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`audience` lists the identifiers of every API it reaches (RFC 8707); `extra` belongs to features."""
+    """`audience` lists the identifiers of every API it reaches (RFC 8707); `extra` belongs to features.
+
+    `number` is this authorization's own among all of the installation, for features that publish lists of them.
+    """
 
     client_id: ClientId
     subject: Subject
@@ -44,6 +47,7 @@ class Authorization(msgspec.Struct, frozen=True, omit_defaults=True):
     cnf: Confirmation = BEARER
     epochs: Epochs = Epochs()
     extra: dict[str, Any] = {}
+    number: int | None = None
 
     @property
     def ends_with_session(self) -> bool:

@@ -1,7 +1,7 @@
 """The demo API: what any API does with access tokens, in one screen. Of the server it knows the issuer's URL alone.
 
-`/secret` takes JWTs and checks them here with the issuer's published keys; `/opaque/secret` takes opaque tokens and
-asks the issuer what they mean (RFC 7662), as a client of its own.
+`/secret` takes JWTs and checks them here with the issuer's published keys and status lists; `/opaque/secret` takes
+opaque tokens and asks the issuer what they mean (RFC 7662), as a client of its own.
 """
 
 import time
@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route, request_response
 
-from detent.resource_server import BearerGuard, DPoP, Introspector, JwksCache, Verifier, claims
+from detent.resource_server import BearerGuard, DPoP, Introspector, JwksCache, StatusLists, Verifier, claims
 
 
 def demo_api(
@@ -33,6 +33,7 @@ def demo_api(
     """
     client_id, client_secret = credentials
     jwks = JwksCache(issuer + ".well-known/jwks.json", clock=clock)
+    lists = StatusLists(issuer, jwks, clock=clock)
     here = Verifier(issuer=issuer, audience=audience)
     there = Verifier(issuer=issuer, audience=opaque_audience)
     introspector = Introspector(
@@ -56,7 +57,10 @@ def demo_api(
         middleware=[cors],
         routes=[
             Route("/", welcome),
-            Route("/secret", BearerGuard(inside, verifier=here, jwks=jwks, dpop=dpop, clock=clock)),
+            Route(
+                "/secret",
+                BearerGuard(inside, verifier=here, jwks=jwks, status_lists=lists, dpop=dpop, clock=clock),
+            ),
             Route(
                 "/opaque/secret",
                 BearerGuard(inside, verifier=there, jwks=jwks, introspection=introspector, dpop=dpop, clock=clock),

@@ -23,7 +23,7 @@ from detent.core.policy import FAMILY
 from detent.core.scope import Scope, narrow, parse_scope
 from detent.grants.commit import commit
 from detent.ports import Directory, Entropy, Store
-from detent.registry import RefreshStrategy, TokenRequest
+from detent.registry import Mark, RefreshStrategy, TokenRequest
 from detent.tokens.handle import Handles
 from detent.tokens.mint import Mint
 
@@ -39,6 +39,7 @@ class Issuing:
         mint: Mint,
         entropy: Entropy,
         strategies: Mapping[str, RefreshStrategy],
+        marks: Mapping[str, Mark],
         ahead: Ahead = "refuse",
     ) -> None:
         self.store = store
@@ -46,6 +47,7 @@ class Issuing:
         self.mint = mint
         self._entropy = entropy
         self.strategies = strategies
+        self._marks = marks
         self._ahead = ahead
 
     def new_key(self, subject: Subject) -> FamilyKey:
@@ -96,6 +98,8 @@ class Issuing:
             cnf=request.proved if client.is_public else BEARER,  # RFC 9449 §5, RFC 8705 §4
             epochs=around.epochs,
         )
+        for mark in self._marks.values():
+            authorization = await mark.born(authorization)
         wanted = await self.target(request.form.resources, authorization, authorization.scope)
         policy = client.policy
         absolute_until = Instant(request.now + policy.absolute)

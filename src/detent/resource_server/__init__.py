@@ -1,6 +1,6 @@
 """The library for APIs: check an access token where it is used.
 
-Owns: verifying JWTs (pure), the issuer's keys and when to fetch them, introspection, the ASGI guard.
+Owns: verifying JWTs (pure), the issuer's keys and status lists and when to fetch them, introspection, the ASGI guard.
 Leaves: issuing and revoking to the server, what a subject may do to the API, other HTTP clients than the
 standard library's to a `Fetch` of yours.
 Rule: imports nothing of the server, and the server verifies with it: one verifier on both sides of the wire.
@@ -14,6 +14,7 @@ from detent.resource_server.introspect import Introspector
 from detent.resource_server.jwks import JwksCache, KeySource
 from detent.resource_server.keys import VerificationKey, VerificationKeys
 from detent.resource_server.proof import Proof, verify_proof
+from detent.resource_server.status_list import StatusList, StatusLists
 from detent.resource_server.verify import Audience, Claims, Verifier
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "ReplayMemory",
     "Response",
     "StandardFetch",
+    "StatusList",
+    "StatusLists",
     "Unavailable",
     "UnknownKey",
     "VerificationKey",

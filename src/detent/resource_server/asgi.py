@@ -5,10 +5,12 @@ beyond `scopes_required` is up to the API. CORS middleware goes outside: a prefl
 Rule: one token, in one Authorization header, or no entry; only `lifespan` passes unguarded.
 
     issuer = "https://id.example/"
+    jwks = JwksCache(issuer + ".well-known/jwks.json")
     guarded = BearerGuard(
         app,
         verifier=Verifier(issuer=issuer, audience="https://api.example"),
-        jwks=JwksCache(issuer + ".well-known/jwks.json"),
+        jwks=jwks,
+        status_lists=StatusLists(issuer, jwks),
         scopes_required=["read:secret"],
     )
     # in a handler: claims(request.scope).sub
@@ -24,6 +26,7 @@ from detent.resource_server.dpop import DPoP, Sent, challenge
 from detent.resource_server.errors import InvalidToken, Unavailable, UnknownKey
 from detent.resource_server.introspect import Introspector
 from detent.resource_server.jwks import KeySource
+from detent.resource_server.status_list import StatusLists
 from detent.resource_server.verify import Claims, Verifier
 
 Scope = MutableMapping[str, Any]
@@ -55,7 +58,8 @@ class Counters:
 
 
 class BearerGuard:
-    """ASGI middleware. `jwks` checks JWTs here; `introspection`, if given, is asked about all other tokens.
+    """ASGI middleware. `jwks` checks JWTs here, and `status_lists`, if given, whether they were ended since;
+    `introspection`, if given, is asked about all other tokens.
 
     `opaque_prefix` and `refresh_prefix` begin detent's own handles; a refresh token is refused unasked.
     `dpop` admits tokens that are bound to a key, with their proof; without it they are refused. `clock` tells seconds
@@ -70,6 +74,7 @@ class BearerGuard:
         jwks: KeySource,
         introspection: Introspector | None = None,
         dpop: DPoP | None = None,
+        status_lists: StatusLists | None = None,
         scopes_required: Collection[str] = (),
         realm: str = "api",
         opaque_prefix: str = "dtat_",
@@ -87,6 +92,7 @@ class BearerGuard:
         self._dpop = dpop
         self._keys = challenge(realm) if dpop else ""
         self._schemes = (b"bearer", b"dpop") if dpop else (b"bearer",)
+        self._status_lists = status_lists
         self._scopes_required = frozenset(scopes_required)
         self._realm = realm
         self._opaque_prefix = opaque_prefix
@@ -148,6 +154,12 @@ class BearerGuard:
             if self._introspection is None:
                 raise InvalidToken("opaque tokens are not accepted here")
             return await self._introspection.claims(token)
+        verified = await self._verified_here(token)
+        if self._status_lists:
+            await self._status_lists.check(verified)
+        return verified
+
+    async def _verified_here(self, token: str) -> Claims:
         keys = await self._jwks.keys()
         try:
             return self._verifier.verify(token, keys, self._clock())

@@ -29,18 +29,18 @@ class CompactJws:
     signature: bytes = field(repr=False)
 
 
-def parse_compact(token: str | bytes) -> CompactJws:
+def parse_compact(token: str | bytes, max_bytes: int = MAX_TOKEN_BYTES) -> CompactJws:
     """Take a token apart. Raises InvalidToken unless it is three canonical segments, an object in front."""
-    if len(token) > MAX_TOKEN_BYTES:
+    if len(token) > max_bytes:
         raise InvalidToken("the token is too long")
     raw = token if isinstance(token, bytes) else token.encode("utf-8", "replace")
     if raw.count(b".") != 2:
         raise InvalidToken("the token is not a compact JWS")
     header, payload, signature = raw.split(b".")
-    members = load_object(_base64url(header))
+    members = load_object(base64url(header))
     if members is None:
         raise InvalidToken("the header is not a plain JSON object")
-    return CompactJws(members, _base64url(payload), header + b"." + payload, _base64url(signature))
+    return CompactJws(members, base64url(payload), header + b"." + payload, base64url(signature))
 
 
 def load_object(raw: bytes) -> dict[str, Any] | None:
@@ -62,7 +62,7 @@ def load_object(raw: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _base64url(segment: bytes) -> bytes:
+def base64url(segment: bytes) -> bytes:
     """RFC 7515 §2: whatever does not encode back to itself (padding, `+/`, blanks, spare bits) is refused."""
     try:
         decoded = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))

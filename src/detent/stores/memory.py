@@ -13,6 +13,7 @@ import msgspec
 
 from detent.core.api import Api
 from detent.core.audit import AuditLink, AuditRow
+from detent.core.authorization import Epochs
 from detent.core.changes import (
     AppendLink,
     Changes,
@@ -103,8 +104,9 @@ class MemoryStore:
     async def family(self, key: FamilyKey) -> FoundFamily | None:
         await asyncio.sleep(0)
         family = self._families.get(key)
-        if family is None:
-            return None
+        return self._found(family) if family else None
+
+    def _found(self, family: Family) -> FoundFamily:
         sid = SessionKey.parse(family.authorization.session_id or "")
         session = self._sessions.get(sid) if sid else None
         user_epoch = self._cutoffs.get(family.authorization.subject, 0)
@@ -196,6 +198,11 @@ class MemoryStore:
         await asyncio.sleep(0)
         return [self._consents[key] for key in sorted(self._consents) if key[0] == subject]
 
+    async def ended(self, numbers: range, now: Instant) -> Sequence[int]:
+        await asyncio.sleep(0)
+        numbered = [(family.authorization.number, family) for family in self._families.values()]
+        return sorted(n for n, family in numbered if n is not None and n in numbers and self._over(family, now))
+
     async def events(
         self, *, about: str | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, Event]]:
@@ -217,6 +224,13 @@ class MemoryStore:
     async def last_link(self) -> AuditLink | None:
         await asyncio.sleep(0)
         return self._links[max(self._links)] if self._links else None
+
+    def _over(self, family: Family, now: Instant) -> bool:
+        found, client = self._found(family), self._clients.get(family.authorization.client_id)
+        if client is None or not client.enabled or family.status != "live" or found.session_over(now):
+            return True
+        present = Epochs(found.user_epoch, client.epoch, self._installations[""].server_epoch)
+        return family.authorization.epochs.behind(present)
 
     # Parts
 

@@ -52,8 +52,8 @@ FAMILY: Final = (
     "FROM family f WHERE placement = ?1 AND id = ?2"
 )
 INSERT_FAMILY: Final = _insert(
-    "family", "placement", "id", "subject", "client_id", "session_id", "ends_with_session", "absolute_until", "seed",
-    "body", *_HOT,
+    "family", "placement", "id", "subject", "client_id", "session_id", "ends_with_session", "number",
+    "user_epoch", "client_epoch", "server_epoch", "absolute_until", "seed", "body", *_HOT,
 )  # fmt: skip
 REPLACE_FAMILY: Final = (
     f"UPDATE family SET {', '.join(f'{name} = ?' for name in _HOT)} WHERE placement = ? AND id = ? AND version = ?"
@@ -84,6 +84,17 @@ def families(*, of_subject: bool, of_client: bool) -> str:
         f"WHERE {asked}(placement, id) > (?, ?) ORDER BY placement, id LIMIT ?"
     )
 
+
+# Parameters: the first number and the one after the last, and the time.
+ENDED: Final = (
+    "SELECT number FROM family f WHERE number >= ?1 AND number < ?2 AND (status <> 'live' "
+    "OR user_epoch < (SELECT c.epoch FROM cutoff c WHERE c.placement = f.placement AND c.subject = f.subject) "
+    "OR server_epoch < (SELECT server_epoch FROM installation) "
+    "OR NOT EXISTS (SELECT 1 FROM client c "
+    "WHERE c.client_id = f.client_id AND c.enabled = 1 AND c.epoch <= f.client_epoch) "
+    "OR (ends_with_session = 1 AND NOT EXISTS (SELECT 1 FROM session s WHERE s.placement = f.placement "
+    "AND s.sid = f.session_id AND s.ended_by = '' AND s.idle_until > ?3 AND s.absolute_until > ?3))) ORDER BY number"
+)
 
 SESSION: Final = (
     f"SELECT body, version, {', '.join(_LIFE)}, {_user_epoch('s')} FROM session s WHERE placement = ?1 AND sid = ?2"
@@ -129,8 +140,10 @@ CONSUME_RECORD: Final = "DELETE FROM record WHERE kind = ? AND key = ? AND versi
 
 CLIENT: Final = "SELECT body FROM client WHERE client_id = ?"
 CLIENTS: Final = "SELECT body FROM client WHERE client_id > ? ORDER BY client_id LIMIT ?"
-INSERT_CLIENT: Final = _insert("client", "client_id", "version", "body")
-REPLACE_CLIENT: Final = "UPDATE client SET version = ?, body = ? WHERE client_id = ? AND version = ?"
+INSERT_CLIENT: Final = _insert("client", "client_id", "version", "enabled", "epoch", "body")
+REPLACE_CLIENT: Final = (
+    "UPDATE client SET version = ?, enabled = ?, epoch = ?, body = ? WHERE client_id = ? AND version = ?"
+)
 REMOVE_CLIENT: Final = "DELETE FROM client WHERE client_id = ? AND version = ?"
 
 API: Final = "SELECT body FROM api WHERE identifier = ?"

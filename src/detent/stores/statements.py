@@ -152,9 +152,10 @@ def _registration_steps(
 ) -> tuple[Step, ...]:  # fmt: skip
     match part:
         case InsertClient(new):
-            return (Step(sql.INSERT_CLIENT, (new.client_id, new.version, json_of(new))),)
+            return (Step(sql.INSERT_CLIENT, (new.client_id, new.version, int(new.enabled), new.epoch, json_of(new))),)
         case ReplaceClient(new):
-            return (Step(sql.REPLACE_CLIENT, (new.version, json_of(new), new.client_id, new.version - 1)),)
+            values = (new.version, int(new.enabled), new.epoch, json_of(new), new.client_id, new.version - 1)
+            return (Step(sql.REPLACE_CLIENT, values),)
         case RemoveClient(client_id, version):
             return (Step(sql.REMOVE_CLIENT, (client_id, version)),)
         case InsertApi(new):

@@ -15,6 +15,7 @@ AT_JWT = {"typ": "at+jwt"}
 
 class Jwt:
     name = "jwt"
+    self_contained = True
 
     def __init__(self, issuer: str, keys: Keys) -> None:
         self._issuer = issuer

@@ -16,7 +16,7 @@ from detent.core.family import Family
 from detent.core.ids import Instant, Seconds
 from detent.core.policy import HOUR
 from detent.ports import Entropy, Keys
-from detent.registry import TokenFormat
+from detent.registry import Mark, TokenFormat
 
 ID_TOKEN_LIFE: Final = Seconds(HOUR)
 ID_TOKEN_ALG: Final[SigningAlg] = "RS256"
@@ -24,9 +24,17 @@ USERINFO_ONLY: Final[tuple[str, SigningAlg]] = ("jwt", "RS256")  # the token of 
 
 
 class Mint:
-    def __init__(self, issuer: str, formats: Mapping[str, TokenFormat], keys: Keys, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        formats: Mapping[str, TokenFormat],
+        marks: Mapping[str, Mark],
+        keys: Keys,
+        entropy: Entropy,
+    ) -> None:
         self.issuer = issuer
         self._formats = formats
+        self._marks = marks
         self._keys = keys
         self._entropy = entropy
 
@@ -46,7 +54,14 @@ class Mint:
             self.issuer, target, client.client_id, now=now, expires_at=expires_at, jti=jti, cnf=cnf, family=family
         )
         name, alg = (target.apis[0].token_format, target.apis[0].signing_alg) if target.apis else USERINFO_ONLY
-        return self._formats[name].mint(claims, alg), Seconds(expires_at - now)
+        token_format = self._formats[name]
+        if family and token_format.self_contained:
+            claims = {**self._marked(family.authorization), **claims}
+        return token_format.mint(claims, alg), Seconds(expires_at - now)
+
+    def _marked(self, authorization: Authorization) -> dict[str, Any]:
+        told = {claim: mark.told(authorization) for claim, mark in self._marks.items()}
+        return {claim: value for claim, value in told.items() if value is not None}
 
     def id_token(
         self, authorization: Authorization, person: dict[str, Any], now: Instant, nonce: str | None = None

@@ -15,6 +15,7 @@ from detent.tokens.handle import ACCESS_PREFIX, Handles
 
 class Opaque:
     name = "opaque"
+    self_contained = False
 
     def __init__(self, handles: Handles) -> None:
         self._handles = handles

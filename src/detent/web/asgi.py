@@ -125,7 +125,7 @@ class Edge:
 
     def _teller(self, request: Request) -> ErrorPage:
         """Who reads an error here: a person at a page, or wherever nothing is; else a client."""
-        route = self._routes.get(request.path)
+        route = self._named(request.path)
         for_people = route.page if route else "text/html" in request.headers.get("accept", "")
         return self._error_page if for_people else error_response
 
@@ -135,7 +135,7 @@ class Edge:
         if request.headers.get("host", "").lower() not in self._hosts and request.path not in self._any_host:
             away = "This server does not answer under that host name; use the issuer's."
             return _turned_away(request, Misdirected(away))
-        route = self._routes.get(request.path)
+        route = self._named(request.path)
         if route is None:
             return _turned_away(request, NotFound("There is nothing at this path."), self._teller(request))
         allowed = _allowed(route)
@@ -145,6 +145,9 @@ class Edge:
             wrong = MethodNotAllowed(f"Use {' or '.join(route.methods)} here.")
             return _turned_away(request, wrong, self._teller(request)).with_headers(("allow", ", ".join(allowed)))
         return route
+
+    def _named(self, path: str) -> Route | None:
+        return self._routes.get(path) or self._routes.get(f"{path.rpartition('/')[0]}/{{}}")
 
 
 def _allowed(route: Route) -> tuple[str, ...]:
@@ -211,7 +214,7 @@ def _turned_away(request: Request, error: OAuthError, tell: ErrorPage = error_re
 
 async def _send(response: Response, send: Send) -> None:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    if response.status != 204:
+    if response.status not in (204, 304):
         headers.append((b"content-length", str(len(response.body)).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})

@@ -13,6 +13,7 @@ from detent.testing.store_contract.base import CompleteStore
 from detent.testing.store_contract.concurrency import ConcurrencyContract
 from detent.testing.store_contract.consents import ConsentContract
 from detent.testing.store_contract.directory import DirectoryContract
+from detent.testing.store_contract.ended import EndedContract
 from detent.testing.store_contract.families import FamilyContract
 from detent.testing.store_contract.records import RecordContract
 from detent.testing.store_contract.registrations import RegistrationContract
@@ -28,6 +29,7 @@ class StoreContract(
     AtomicityContract,
     DirectoryContract,
     AuditContract,
+    EndedContract,
     ConcurrencyContract,
 ):
     """Subclass it, name the subclass Test…, and override `make_store`."""

@@ -23,6 +23,7 @@ EVERYTHING = a_family(
         session_id="session",
         cnf=Confirmation(jkt="thumbprint", x5t_s256="certificate"),
         epochs=Epochs(3, 4, 5),
+        number=2**53,
         extra={"rar": [{"type": "payment", "limit": 5, "named": None}], "über": True},
     ),
     absolute_until=NOW + 1000,
