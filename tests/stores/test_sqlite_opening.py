@@ -71,7 +71,7 @@ def test_the_pragmas_hold_on_the_connection(path: Path) -> None:
     with closing(open_connection(path)) as db:
         assert {name: db.pragma(name) for name in PRAGMAS} == PRAGMAS
         assert db.pragma("busy_timeout") == 0, "the loop never waits for a lock"
-    assert (PRAGMAS["journal_mode"], PRAGMAS["synchronous"], PRAGMAS["wal_autocheckpoint"]) == ("wal", 2, 1000)
+    assert (PRAGMAS["journal_mode"], PRAGMAS["synchronous"], PRAGMAS["wal_autocheckpoint"]) == ("wal", 3, 1000)
 
 
 def test_a_file_system_on_which_a_pragma_does_not_hold_is_refused(path: Path) -> None:

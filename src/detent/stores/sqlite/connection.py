@@ -20,8 +20,10 @@ OLDEST_SQLITE: Final = (3, 51, 3)  # older ones can lose a commit when two conne
 _PATIENCE: Final = 5  # seconds
 
 PRAGMAS: Final[dict[str, str | int]] = {
+    # First, and EXTRA, which for a WAL is FULL (NORMAL lets a power cut undo what was acknowledged): the file becomes
+    # one with a WAL by a journal, whose removal must last. If it came back, all that is in the WAL would be undone.
+    "synchronous": 3,
     "journal_mode": "wal",
-    "synchronous": 2,  # FULL: NORMAL lets a power cut undo what was acknowledged
     "fullfsync": 1,  # macOS: fsync alone leaves it in the drive's cache
     "checkpoint_fullfsync": 1,
     "wal_autocheckpoint": 1000,
