@@ -7,6 +7,7 @@ with StoreUnavailable. The loop never waits for a lock: a busy file is tried aga
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,8 @@ from detent.core.errors import Conflict, StoreUnavailable
 from detent.stores.backend import Counters
 from detent.stores.rows import Row, Value
 from detent.stores.statements import Step
+
+log = logging.getLogger("detent.store")
 
 _PORTION: Final = 256  # of each kind in one pass, so that a flood does not hold up the loop
 _RETRY_AFTER: Final = 0.005
@@ -65,6 +68,7 @@ class GroupCommit:
         self._committing = False
         self._retry: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
+        self._broken = ""
 
     def read(self, text: str, values: tuple[Value, ...]) -> asyncio.Future[list[Row]]:
         deadline = self._admitted()
@@ -93,6 +97,8 @@ class GroupCommit:
         """Until when the request may wait for another process. Raises StoreUnavailable for one too many."""
         if self._drained is not None:
             raise StoreUnavailable("The store is closed.")
+        if self._broken:
+            raise StoreUnavailable(self._broken)
         if len(self._reads) + len(self._writes) >= self._waiting:
             raise StoreUnavailable(f"{self._waiting} requests wait for the store already.")
         self._wake()
@@ -154,6 +160,8 @@ class GroupCommit:
         except Exception as error:  # SQLite may have undone more than the statement that failed
             _refuse(batch, error)
             self._leave_transaction()
+            if isinstance(error, apsw.IOError):
+                self._break(error)
         else:
             self._committing = True
             commit = self._loop.run_in_executor(self._thread, self._commit)
@@ -198,11 +206,23 @@ class GroupCommit:
         if error := commit.exception():
             _refuse(batch, error)
             self._leave_transaction()
+            if isinstance(error, apsw.IOError):
+                self._break(error)
         else:
             self.counters.commits += 1
             _answer(batch)
         if self._reads or self._writes or self._drained:
             self._wake()
+
+    def _break(self, error: apsw.IOError) -> None:
+        """A disk that failed once may say yes to the next sync and mean only what came since. So there is none:
+        nothing more is read or written until the process is started again, and finds what the disk has.
+        """
+        self._broken = f"The disk failed at a commit ({error}). Check it, then start detent again."
+        log.critical("%s", self._broken)
+        _refuse([*self._reads, *self._writes], error)
+        self._reads.clear()
+        self._writes.clear()
 
     def _try_again(self, queue: deque[Asked], batch: list[Asked], error: apsw.BusyError) -> None:
         """Another process is writing: put the batch back, less what has waited too long."""
