@@ -11,9 +11,12 @@ import httpx
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from detent.resource_server.keys import SIGNATURES
-from tests.serving import CONFIDENTIAL, REDIRECT_URI, SECRET, VERIFIER, Detent
+from detent.resource_server.proof import ALGORITHMS
+from tests.attacks.outcomes import assert_refused
+from tests.serving import API, CONFIDENTIAL, REDIRECT_URI, SECRET, VERIFIER, Detent
 
 Tokens = dict[str, Any]
+MACHINE = {"grant_type": "client_credentials", "resource": API}
 _numbers = count(1)
 
 
@@ -25,20 +28,20 @@ def made(alg: str) -> Key:
     return ECKey.generate_key({"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[alg])
 
 
-class Holder:
-    """One key at one server; it remembers the last nonce that it was told, as clients do (RFC 9449 §8)."""
+class Prover:
+    """One key, and the last nonce that it was told."""
 
-    def __init__(self, detent: Detent, alg: str = "ES256") -> None:
-        self.detent = detent
+    def __init__(self, alg: str = "ES256") -> None:
         self.alg = alg
         self.key = made(alg)
         self.jkt = self.key.thumbprint()
         self.nonce: str | None = None
 
-    def proof(
+    def proved(
         self,
-        method: str = "POST",
-        url: str = "",
+        method: str,
+        url: str,
+        now: float,
         token: str | None = None,
         *,
         header: Mapping[str, Any] = {},
@@ -50,8 +53,8 @@ class Holder:
         body = {
             "jti": f"proof-{next(_numbers)}",
             "htm": method,
-            "htu": url or f"{self.detent.issuer}oauth/token",
-            "iat": self.detent.clock.now(),
+            "htu": url,
+            "iat": now,
             "nonce": self.nonce,
             "ath": _base64url(hashlib.sha256(token.encode()).digest()) if token else None,
             **claims,
@@ -62,6 +65,18 @@ class Holder:
             return f"{signing_input.decode()}.{_base64url(b'x' * 32)}"
         signature = SIGNATURES[head["alg"]].sign(signing_input, signer or self.key)
         return f"{signing_input.decode()}.{_base64url(signature)}"
+
+
+class Holder(Prover):
+    """A key and the server that it speaks to, as a client does (RFC 9449 §8)."""
+
+    def __init__(self, detent: Detent, alg: str = "ES256") -> None:
+        super().__init__(alg)
+        self.detent = detent
+
+    def proof(self, method: str = "POST", url: str = "", token: str | None = None, **more: Any) -> str:
+        """For the token endpoint, unless another place is named."""
+        return self.proved(method, url or f"{self.detent.issuer}oauth/token", self.detent.clock.now(), token, **more)
 
     def ask(self, client: str, *proofs: str, **form: str) -> httpx.Response:
         """A request to the token endpoint with these proofs, or else with a good one and, if told to, its nonce."""
@@ -101,6 +116,19 @@ class Holder:
         answer = self.detent.http.get("/userinfo", headers=headers)
         self.nonce = answer.headers.get("dpop-nonce", self.nonce)
         return answer
+
+
+def knowing(detent: Detent) -> Holder:
+    holder = Holder(detent)
+    assert holder.ask("machine", **MACHINE).status_code == 200
+    return holder
+
+
+def assert_unproved(answer: httpx.Response, error: str = "invalid_dpop_proof") -> None:
+    """401 with the challenge of DPoP (RFC 9449 §7.1)."""
+    assert_refused(answer, error, 401)
+    challenge = answer.headers["www-authenticate"]
+    assert challenge.startswith(f'DPoP algs="{" ".join(ALGORITHMS)}", error="{error}"')
 
 
 def at_api(holder: Holder, token: str, path: str = "/secret", *proofs: str) -> httpx.Response:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.attacks.outcomes import assert_refused, ongoing, signed_in
 from tests.browsing import Browser
+from tests.proving import Holder
 from tests.serving import Detent
 
 detent = ongoing
@@ -33,6 +34,16 @@ def test_counters_a_refresh_is_one_read_and_one_update_in_one_commit(detent: Det
         before = detent.statements()
         token = detent.refreshed(client, token)["refresh_token"]
         assert spent(detent, before) == {"reads": 1, "writes": 1, "inserts": 0, "commits": 1}
+
+
+def test_counters_a_refresh_with_a_proof_inserts_what_makes_the_proof_count_once(detent: Detent) -> None:
+    holder = Holder(detent)
+    token = holder.sign_in("app")["refresh_token"]
+    for writes in (1, 0):  # the family's row only once in a second: it stays the same token
+        detent.clock.advance(writes)
+        before = detent.statements()
+        assert holder.refresh("app", token).status_code == 200
+        assert spent(detent, before) == {"reads": 1, "writes": writes, "inserts": 1, "commits": 1}
 
 
 @pytest.mark.parametrize(("scope", "reads"), [("profile read", 1), ("openid read", 1), ("openid profile read", 2)])

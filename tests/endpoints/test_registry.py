@@ -325,9 +325,10 @@ def test_the_password_grant_is_a_feature_like_that(tmp_path: Path, keys_folder: 
         assert "password" not in refused.json()["error_description"]
 
 
-def test_the_password_grant_is_listed_in_one_place_and_its_file_can_be_deleted() -> None:
+@pytest.mark.parametrize("name", ["password", "dpop"])
+def test_a_feature_is_listed_in_one_place_and_its_file_can_be_deleted(name: str) -> None:
     root = Path(detent.__file__).parent
-    importers = [path.relative_to(root).as_posix() for path in root.rglob("*.py") if imports(path, "password")]
+    importers = [path.relative_to(root).as_posix() for path in root.rglob("*.py") if imports(path, name)]
     assert importers == ["app.py"]
 
 

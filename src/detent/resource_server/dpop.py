@@ -1,12 +1,14 @@
 """Tokens that are bound to a key, before an API: the DPoP half of the guard (RFC 9449 §7, §9, §11.1).
 
 What a proof must say is proof.py. Here: that its key is the token's, that it counts once, and, if wanted, nonces.
-Rule: memory is bounded, and what does not fit into it is refused.
+Rule: memory is fixed, and what it cannot tell from an old proof is refused.
 """
 
 import base64
+import hashlib
 import hmac
-from collections import Counter
+import os
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,8 +18,8 @@ from detent.resource_server.errors import InvalidProof
 from detent.resource_server.proof import ALGORITHMS, IAT_WINDOW_SECONDS, Proof, normalised, verify_proof
 
 KEPT_SECONDS: Final = 2 * IAT_WINDOW_SECONDS + 1  # the longest that a proof can be good after it was seen
-SHARE: Final = 16  # no key takes more than this part of the memory, so none crowds the others out
 _TIME_BYTES: Final = 8
+_EIGHT: Final = struct.Struct(">8I")
 
 
 class Nonces:
@@ -53,42 +55,37 @@ class Nonces:
         return hmac.digest(self._secret, b"detent dpop nonce" + made_at, "sha256")[:16]
 
 
-class MemoryFull(Exception):
-    """More proofs than can be remembered: the next one might be an old one."""
-
-
 class ReplayMemory:
-    """Which proofs this process has seen: at most `size`, of one key at most a sixteenth of that."""
+    """Which proofs this process has seen, in two Bloom filters of `size` bytes: the present one and the one before.
 
-    def __init__(self, size: int = 65_536) -> None:
-        self._size = size
-        self._seen: dict[str, tuple[float, str]] = {}  # in the order in which they may be forgotten
-        self._of_key = Counter[str]()
+    None that could still be good is ever forgotten. A new one may be taken for an old one: at 1,000 a second one in
+    a thousand million, at 4,000 one in 30,000, and so on; so a flood costs no memory and is refused.
+    """
 
-    def __len__(self) -> int:
-        return len(self._seen)
+    def __init__(self, size: int = 8 * 2**20) -> None:
+        self._salt = os.urandom(16)  # so that nobody can compute whose proofs his own would hide
+        self._present, self._before = bytearray(size), bytearray(size)
+        self._full_at = 0.0
 
     def is_first(self, proof: Proof, now: float) -> bool:
-        """Whether it was not seen before; from now on it was. Raises MemoryFull."""
-        self._forget(now)
-        if proof.id in self._seen:
+        """Whether it was not seen before; from now on it was."""
+        if now >= self._full_at:
+            passed = now < self._full_at + KEPT_SECONDS
+            self._before = self._present if passed else bytearray(len(self._present))
+            self._present = bytearray(len(self._present))
+            self._full_at = now + KEPT_SECONDS
+        places = self._places(proof)
+        if any(all(bits[byte] & bit for byte, bit in places) for bits in (self._present, self._before)):
             return False
-        if len(self._seen) >= self._size or self._of_key[proof.jkt] >= max(1, self._size // SHARE):
-            raise MemoryFull
-        self._seen[proof.id] = now + KEPT_SECONDS, proof.jkt
-        self._of_key[proof.jkt] += 1
+        for byte, bit in places:
+            self._present[byte] |= bit
         return True
 
-    def _forget(self, now: float) -> None:
-        while self._seen:
-            oldest = next(iter(self._seen))
-            until, jkt = self._seen[oldest]
-            if until > now:
-                return
-            del self._seen[oldest]
-            self._of_key[jkt] -= 1
-            if not self._of_key[jkt]:
-                del self._of_key[jkt]
+    def _places(self, proof: Proof) -> list[tuple[int, int]]:
+        """Eight bits of a filter: which byte, and which bit of it."""
+        numbers = _EIGHT.unpack(hashlib.blake2b(proof.id.encode(), key=self._salt, digest_size=_EIGHT.size).digest())
+        size = len(self._present)
+        return [((number >> 3) % size, 1 << (number & 7)) for number in numbers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +130,9 @@ class DPoP:
             raise Refusal.unproved("use_dpop_nonce", "Make the proof with the nonce of this answer.", nonce=fresh)
         if cnf.keys() != {"jkt"} or cnf["jkt"] != proof.jkt:
             raise Refusal.unproved("invalid_token", "The access token is refused: it is bound to another key.")
-        self._once(proof, now)
-        return self._nonces.fresh(now) if self._nonces and self._nonces.due(proof.nonce, now) else None
-
-    def _once(self, proof: Proof, now: float) -> None:
-        try:
-            first = self._memory.is_first(proof, now)
-        except MemoryFull:
-            raise Refusal.unavailable() from None
-        if not first:
+        if not self._memory.is_first(proof, now):
             raise Refusal.unproved("invalid_dpop_proof", "The DPoP proof was used before: make one for each request.")
+        return self._nonces.fresh(now) if self._nonces and self._nonces.due(proof.nonce, now) else None
 
 
 def challenge(realm: str) -> str:
