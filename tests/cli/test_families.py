@@ -142,3 +142,26 @@ def test_what_is_unknown_is_said_to_be(unknown: str, desk: Cli) -> None:
 
 def test_an_id_may_begin_with_a_dash(desk: Cli) -> None:
     assert desk.refused("family", "show", "-" + "A" * 23)[0] == "not_found"
+
+
+def test_all_of_a_client_is_cut_off_in_one_write(cli: Cli) -> None:
+    added = cli.json("client", "add", "--kind", "machine")["client_id"]
+    before = cli.stored(added).epoch
+    assert cli.json("family", "revoke", "--client", added) == {"client_id": added, "cut_off": True}
+    assert cli.stored(added).epoch == before + 1
+    told = [(event.name, event.about, event.client_id, event.reason) for event in cli.events()]
+    assert told[1:] == [("cut_off_raised", added, added, "operator")]
+    assert cli.refused("family", "revoke", "--client", "nobody")[0] == "not_found"
+
+
+def test_everything_is_cut_off_in_one_write(cli: Cli) -> None:
+    cli("user", "add", "ada", "--no-password")
+    assert cli.json("family", "revoke", "--all") == {"cut_off": True}
+    assert cli.ask(lambda office: office.outside.store.installation()).server_epoch == 1
+    assert [(event.name, event.about) for event in cli.events()][1:] == [("cut_off_raised", "server")]
+
+
+@pytest.mark.parametrize("said", [(), ("x", "--all"), ("--client", "x", "--all"), ("x", "--client", "y")])
+def test_what_is_to_end_is_said_once(said: tuple[str, ...], cli: Cli) -> None:
+    cli("user", "add", "ada", "--no-password")
+    assert "Say one of" in cli.misused("family", "revoke", *said)

@@ -96,3 +96,22 @@ def test_every_change_is_in_the_audit_log(cli: Cli) -> None:
         ("cut_off_raised", sub, "disabled"),
         ("user_removed", sub, ""),
     ]
+
+
+def test_a_person_is_signed_out_everywhere_and_may_come_back(cli: Cli) -> None:
+    added = cli.json("user", "add", "ada", "--generate")
+    assert cli.json("user", "sign-out", "ADA") == {"sub": added["sub"], "signed_out": True}
+    assert cli("user", "sign-out", "ada") == "Signed ada out everywhere.\n"
+    assert cli.signs_in("ada", added["password"])
+    told = [(event.name, event.about, event.reason) for event in cli.events()]
+    assert told[1:] == [("signed_out", added["sub"], "all sessions, by the operator")] * 2
+    assert cli.refused("user", "sign-out", "nobody")[0] == "not_found"
+
+
+def test_what_a_person_allowed_a_client_is_withdrawn_however_often(cli: Cli) -> None:
+    sub = cli.json("user", "add", "ada", "--no-password")["sub"]
+    withdrawn = {"sub": sub, "client_id": "app", "withdrawn": True}
+    assert [cli.json("user", "withdraw", "ada", "app") for _ in range(2)] == [withdrawn] * 2
+    told = [(event.name, event.about, event.client_id) for event in cli.events()]
+    assert told[1:] == [("consent_withdrawn", sub, "app")] * 2
+    assert cli.refused("user", "withdraw", "nobody", "app")[0] == "not_found"

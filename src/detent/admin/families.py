@@ -11,6 +11,7 @@ import msgspec
 
 from detent.admin.errors import NotFound
 from detent.core.authorization import Epochs
+from detent.core.changes import RaiseServerEpoch, changed
 from detent.core.client import Client
 from detent.core.errors import InvalidRequest
 from detent.core.events import Event, told
@@ -36,6 +37,7 @@ from detent.registry import RefreshStrategy, strategy_of
 from detent.tokens.access import present_epochs
 from detent.tokens.handle import REFRESH_PREFIX, family_of, is_of
 
+SERVER: Final = "server"  # what an event is about that concerns everybody
 _PORTION: Final = 1000
 
 WHY_OVER: Final[dict[Reason, str]] = {
@@ -75,6 +77,11 @@ class Families:
         """Revoke it, with its access tokens; one that is over already is answered as it is. Raises NotFound."""
         key = (await self.find(text)).family.key
         return await self._ending.end(key, "operator", self._clock.now()) or (await self.find(text)).family
+
+    async def end_all(self) -> None:
+        """Cut off everything that was ever issued to anybody, sessions too: one write."""
+        event = Event("cut_off_raised", self._clock.now(), about=SERVER, reason="operator")
+        await self._store.apply(changed(RaiseServerEpoch(), events=(event,)))
 
     async def explain(self, text: str) -> Story:
         """The story behind a family's id, a refresh token, or the support id of an answer. Raises NotFound."""

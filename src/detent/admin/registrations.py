@@ -133,14 +133,21 @@ class Registrations:
         client = await self._checked(client, fields)
         if await self.store.client(client.client_id):
             raise AlreadyExists(f"There is a client {client.client_id} already.")
-        await self._apply(InsertClient(client), "client_added", client.client_id)
+        await self._apply(InsertClient(client), client.client_id, ("client_added", ""))
         return client, secret
 
     async def update_client(self, client_id: str, fields: ClientFields) -> Client:
         """Raises NotFound, InvalidClientMetadata, ChangedMeanwhile."""
         before = await self._client(client_id)
         after = await self._checked(before, fields)
-        return before if after == before else await self._replace(after, "client_updated", ", ".join(chosen(fields)))
+        if after == before:
+            return before
+        return await self._replace(before, after, "client_updated", ", ".join(chosen(fields)))
+
+    async def cut_off_client(self, client_id: str) -> Client:
+        """Void everything that it was issued until now. Raises NotFound, ChangedMeanwhile."""
+        before = await self._client(client_id)
+        return await self._replace(before, replace(before, epoch=before.epoch + 1))
 
     async def rotate_secret(self, client_id: str, overlap: int = 0) -> tuple[Client, str]:
         """A new secret; the one before it stays good for `overlap` seconds, and no other does."""
@@ -151,12 +158,12 @@ class Registrations:
             raise InvalidClientMetadata(f"overlap must be between 0 and {LONGEST_SECRET_OVERLAP} seconds.")
         secret = new_secret(self.entropy)
         secrets = (secret_digest(secret, self.keys, now), *_still_good(before.secrets, now, overlap))
-        return await self._replace(replace(before, secrets=secrets), "client_secret_rotated"), secret
+        return await self._replace(before, replace(before, secrets=secrets), "client_secret_rotated"), secret
 
     async def remove_client(self, client_id: str) -> Client:
         """Raises NotFound, ChangedMeanwhile. What it was issued is void without it."""
         client = await self._client(client_id)
-        await self._apply(RemoveClient(client.client_id, client.version), "client_removed", client.client_id)
+        await self._apply(RemoveClient(client.client_id, client.version), client.client_id, ("client_removed", ""))
         return client
 
     async def _client(self, client_id: str) -> Client:
@@ -177,9 +184,12 @@ class Registrations:
             )
         return client
 
-    async def _replace(self, client: Client, name: EventName, reason: str = "") -> Client:
-        after = replace(client, version=client.version + 1)
-        await self._apply(ReplaceClient(after), name, after.client_id, reason)
+    async def _replace(self, before: Client, after: Client, name: EventName | None = None, reason: str = "") -> Client:
+        told: list[tuple[EventName, str]] = [(name, reason)] if name else []
+        if after.epoch > before.epoch:
+            told.append(("cut_off_raised", "operator" if after.enabled else "disabled"))
+        after = replace(after, version=before.version + 1)
+        await self._apply(ReplaceClient(after), after.client_id, *told)
         return after
 
     # APIs
@@ -191,7 +201,7 @@ class Registrations:
         if await self.store.api(identifier):
             raise AlreadyExists(f"There is an API {identifier} already.")
         self.keys.signing_kid(api.signing_alg)  # so its key is in the JWKS before the API's first token
-        await self._apply(InsertApi(api), "api_added", identifier)
+        await self._apply(InsertApi(api), identifier, ("api_added", ""))
         return api
 
     async def update_api(self, identifier: str, fields: ApiFields) -> Api:
@@ -202,13 +212,13 @@ class Registrations:
             return before
         after = replace(after, version=after.version + 1)
         self.keys.signing_kid(after.signing_alg)
-        await self._apply(ReplaceApi(after), "api_updated", identifier, ", ".join(chosen(fields)))
+        await self._apply(ReplaceApi(after), identifier, ("api_updated", ", ".join(chosen(fields))))
         return after
 
     async def remove_api(self, identifier: str) -> Api:
         """Raises NotFound, ChangedMeanwhile."""
         api = await self._api(identifier)
-        await self._apply(RemoveApi(identifier, api.version), "api_removed", identifier)
+        await self._apply(RemoveApi(identifier, api.version), identifier, ("api_removed", ""))
         return api
 
     async def _api(self, identifier: str) -> Api:
@@ -217,12 +227,13 @@ class Registrations:
             raise NotFound(f"There is no API {identifier[:500]}.")
         return api
 
-    async def _apply(self, part: Part, name: EventName, about: str, reason: str = "") -> None:
-        """The part and its event in one commit. Raises ChangedMeanwhile."""
-        client_id = about if name.startswith("client") else ""
-        event = Event(name, self.clock.now(), about=about, client_id=client_id, reason=reason)
+    async def _apply(self, part: Part, about: str, *told: tuple[EventName, str]) -> None:
+        """The part and its events (each a name and a reason) in one commit. Raises ChangedMeanwhile."""
+        now = self.clock.now()
+        client_id = "" if isinstance(part, InsertApi | ReplaceApi | RemoveApi) else about
+        events = [Event(name, now, about=about, client_id=client_id, reason=reason) for name, reason in told]
         try:
-            await self.store.apply(Changes((part,), (event,)))
+            await self.store.apply(Changes((part,), tuple(events)))
         except Conflict:
             raise ChangedMeanwhile from None
 

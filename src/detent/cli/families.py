@@ -69,10 +69,23 @@ async def explain(office: Office, what: str) -> Answer:
 
 @family.command(**ID_COMMAND)
 @operation()
-@click.argument("id")
-async def revoke(office: Office, id: str) -> Answer:
-    """End a family at once, with its access tokens."""
-    return _answer(await office.families.end(id))
+@click.argument("id", required=False)
+@click.option("--client", "client_id", metavar="ID", help="All that this client was ever issued.")
+@click.option("--all", "everything", is_flag=True, help="All that anybody was ever issued, sessions too.")
+async def revoke(office: Office, id: str | None, client_id: str | None, everything: bool) -> Answer:
+    """End a family at once, with its access tokens; or all of a client, or all there are, in one write.
+
+    All of a person: `detent user sign-out`. Every server of this installation sees it within a second.
+    """
+    if [id is not None, client_id is not None, everything].count(True) != 1:
+        raise click.UsageError("Say one of: the id of a family, --client ID, --all.")
+    if id is not None:
+        return _answer(await office.families.end(id))
+    if client_id is not None:
+        client = await office.registrations.cut_off_client(client_id)
+        return Answer({"client_id": client.client_id, "cut_off": True}, f"Cut off all of {client.client_id}.")
+    await office.families.end_all()
+    return Answer({"cut_off": True}, "Cut off everything that was issued to anybody.")
 
 
 async def _subject(office: Office, username: str) -> Subject:

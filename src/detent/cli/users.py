@@ -11,6 +11,7 @@ from detent.admin.errors import NotFound
 from detent.cli.choices import paging, together
 from detent.cli.office import Office
 from detent.cli.operation import Answer, Failure, facts, operation, table
+from detent.core.ids import ClientId
 from detent.core.people import CLAIMS_OF_SCOPE, User
 from detent.identity.passwords import new_password
 
@@ -104,6 +105,28 @@ async def update(
         change = office.people.enable if enabled else office.people.disable
         found = await change(found.subject)
     return _answer(found, password if generate else None)
+
+
+@user.command("sign-out")
+@operation()
+@click.argument("username")
+async def sign_out(office: Office, username: str) -> Answer:
+    """Sign a person out everywhere: every session, and every app with its tokens."""
+    found = await _named(office, username)
+    await office.house.sessions.sign_out(found.subject, office.outside.clock.now(), by="operator")
+    return Answer({"sub": found.subject, "signed_out": True}, f"Signed {found.username} out everywhere.")
+
+
+@user.command()
+@operation()
+@click.argument("username")
+@click.argument("client_id")
+async def withdraw(office: Office, username: str, client_id: str) -> Answer:
+    """Withdraw what a person allowed a client, and end all that it holds of them."""
+    found = await _named(office, username)
+    await office.house.consents.withdraw(found.subject, ClientId(client_id), office.outside.clock.now())
+    document = {"sub": found.subject, "client_id": client_id, "withdrawn": True}
+    return Answer(document, f"{found.username} allows {client_id} nothing any more.")
 
 
 @user.command()

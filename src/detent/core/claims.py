@@ -6,7 +6,7 @@ Source: RFC 9068 §2.2 (access token), OpenID Connect Core §2 (ID token). Acces
 from typing import Any
 
 from detent.core.api import Target
-from detent.core.authorization import Authorization
+from detent.core.authorization import Authorization, Epochs
 from detent.core.confirmation import Confirmation
 from detent.core.family import Family
 from detent.core.ids import ClientId, Instant
@@ -23,8 +23,12 @@ def access_claims(
     jti: str,
     cnf: Confirmation,
     family: Family | None,
+    epochs: Epochs,
 ) -> dict[str, Any]:
-    """RFC 9068 §2.2; `azp` beside `client_id` for APIs that read the older spelling."""
+    """RFC 9068 §2.2; `azp` beside `client_id` for APIs that read the older spelling.
+
+    A client's own token has no row that knows under which cut-offs it was issued, so it says so itself (`epochs`).
+    """
     audience = [*target.identifiers]
     if OPENID in target.scope:
         audience.append(f"{issuer}userinfo")
@@ -41,6 +45,8 @@ def access_claims(
     }
     if family:
         claims |= {"authorization_id": family.key.text, **_authentication(family.authorization)}
+    else:
+        claims["epochs"] = [epochs.client, epochs.server]
     if bound := cnf.claim():
         claims["cnf"] = bound
     return claims

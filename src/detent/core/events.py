@@ -54,6 +54,7 @@ SENTENCES: Final[dict[str, str]] = {
     "consent_given": "The app was allowed: {reason}.",
     "consent_withdrawn": "What the app was allowed was withdrawn, and what it held ended.",
     "revoked": "The family was revoked ({reason}).",
+    "cut_off_raised": "Everything issued until then was cut off ({reason}).",
     "code_replayed": "Its authorization code was presented a second time, so everything it issued was revoked.",
 }
 

@@ -27,6 +27,9 @@ class ClientCredentials:
         scope = granted(request.client, apis, parse_scope(asked) if asked is not None else None)
         wanted = target(apis, scope)
         mint, proved = self._issuing.mint, request.proved
-        access_token, lifetime = mint.access_token(wanted, request.client, request.now, cnf=proved)
+        around = await self._issuing.surroundings(request.client, 0)
+        access_token, lifetime = mint.access_token(
+            wanted, request.client, request.now, cnf=proved, epochs=around.epochs
+        )
         await commit(self._issuing.store, request.once)
         return TokenResponse(access_token, proved.token_type, lifetime, " ".join(wanted.scope))

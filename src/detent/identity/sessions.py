@@ -136,18 +136,21 @@ class Sessions:
         *,
         only: str | None = None,
         but: str | None = None,
+        by: str = "person",
         origin: Origin = Origin(),
         support_id: str = "",
     ) -> None:
         """End `only` this session (a `sid`), all `but` this one, or all of a person, with everything begun in them.
 
         That is every family, those too that outlive a session and, unless `only` is said, those that know of none.
+        `by` is who wanted it: the person, or the operator.
         """
         placement = placement_of(subject)
         which = "one session" if only else "all other sessions" if but else "all sessions"
+        which += "" if by == "person" else f", by the {by}"
         await self._commit(
-            EndSessions(placement, subject, "person", only=only, but=but),
-            EndFamilies(placement, subject, "person", session_id=only, but_session_id=but),
+            EndSessions(placement, subject, by, only=only, but=but),
+            EndFamilies(placement, subject, by, session_id=only, but_session_id=but),
             events=(_event("signed_out", subject, now, which, origin, support_id),),
         )
 

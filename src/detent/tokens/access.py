@@ -48,7 +48,9 @@ class AccessTokens:
         if client is None or not client.enabled or await self._store.record(REVOKED_KIND, claims["jti"]):
             return None
         if "authorization_id" not in claims:
-            return LiveAccessToken(claims, client, None)
+            issued_under = Epochs(0, *claims.get("epochs", ()))
+            cut_off = issued_under.behind(await present_epochs(self._store, client, 0))
+            return None if cut_off else LiveAccessToken(claims, client, None)
         family = await self._live_family(claims["authorization_id"], client, now)
         return LiveAccessToken(claims, client, family) if family else None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from detent.core.api import SigningAlg, Target
-from detent.core.authorization import Authorization
+from detent.core.authorization import Authorization, Epochs
 from detent.core.claims import access_claims, id_claims
 from detent.core.client import Client
 from detent.core.confirmation import Confirmation
@@ -39,11 +39,18 @@ class Mint:
         self._entropy = entropy
 
     def access_token(
-        self, target: Target, client: Client, now: Instant, *, cnf: Confirmation, family: Family | None = None
+        self,
+        target: Target,
+        client: Client,
+        now: Instant,
+        *,
+        cnf: Confirmation,
+        family: Family | None = None,
+        epochs: Epochs = Epochs(),
     ) -> tuple[str, Seconds]:
         """An access token bound to `cnf`, and the seconds it lives.
 
-        Without a family it is the client's own (client_credentials).
+        Without a family it is the client's own (client_credentials), and `epochs` are the cut-offs it is issued under.
         """
         lives = [client.policy.access_life, *(api.access_life for api in target.apis if api.access_life)]
         expires_at = Instant(now + min(lives))
@@ -51,7 +58,15 @@ class Mint:
             expires_at = min(expires_at, family.absolute_until)
         jti = base64.urlsafe_b64encode(self._entropy.token_bytes(15)).decode()
         claims = access_claims(
-            self.issuer, target, client.client_id, now=now, expires_at=expires_at, jti=jti, cnf=cnf, family=family
+            self.issuer,
+            target,
+            client.client_id,
+            now=now,
+            expires_at=expires_at,
+            jti=jti,
+            cnf=cnf,
+            family=family,
+            epochs=epochs,
         )
         name, alg = (target.apis[0].token_format, target.apis[0].signing_alg) if target.apis else USERINFO_ONLY
         token_format = self._formats[name]
