@@ -5,7 +5,7 @@ disjoint: two owners of one name stop the start and both are named. Order is by 
 Discovery metadata is merged from what stands here, so it cannot promise what is not routed.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -14,6 +14,7 @@ import msgspec
 from detent.core.api import SigningAlg
 from detent.core.authorization import Authorization
 from detent.core.changes import Part, Record
+from detent.core.claims import ACCESS_CLAIMS
 from detent.core.client import Client
 from detent.core.confirmation import BEARER, Confirmation
 from detent.core.errors import OAuthError
@@ -306,7 +307,7 @@ class Registry:
         self.client_auth = _joined("authentication method", features, lambda f: [(a.method, a) for a in f.client_auth])
         self.token_formats = _joined("token format", features, lambda f: [(t.name, t) for t in f.token_formats])
         self.strategies = _joined("refresh strategy", features, lambda f: [(s.name, s) for s in f.strategies])
-        self.marks = _joined("access token claim", features, lambda f: [(m.claim, m) for m in f.marks])
+        self.marks = _joined("access token claim", features, lambda f: [(m.claim, m) for m in f.marks], ACCESS_CLAIMS)
         self.possession = _joined("possession", features, lambda f: [(p.name, p) for p in f.possession])
         self.response_modes = _joined("response mode", features, lambda f: [(m.name, m) for m in f.response_modes])
         self.routes = _joined("route", features, lambda f: [(r.path, r) for r in f.routes])
@@ -320,8 +321,13 @@ def _route_members(feature: Feature) -> list[tuple[str, Any]]:
     return [(route.metadata, route) for route in feature.routes if route.metadata]
 
 
-def _joined(what: str, features: tuple[Feature, ...], of: Callable[[Feature], list[tuple[str, T]]]) -> dict[str, T]:
-    owners: dict[str, str] = {}
+def _joined(
+    what: str,
+    features: tuple[Feature, ...],
+    of: Callable[[Feature], list[tuple[str, T]]],
+    taken: Iterable[str] = (),
+) -> dict[str, T]:
+    owners = dict.fromkeys(taken, "the server")
     joined: dict[str, T] = {}
     for feature in features:
         for name, value in of(feature):

@@ -1,7 +1,7 @@
 """The registry (design §2): contributions are disjoint, and a feature is a value that needs no edit elsewhere.
 
-The feature here is invented by this file: a grant, a proof of possession, stages, a refresh strategy, a route and
-metadata. It goes where app.py lists features, and nowhere else.
+The feature here is invented by this file: a grant, a proof of possession, stages, a refresh strategy, a mark, a route
+and metadata. It goes where app.py lists features, and nowhere else.
 """
 
 import ast
@@ -17,6 +17,7 @@ from detent.app import House
 from detent.core.api import Api, SigningAlg
 from detent.core.authorization import Authorization, PendingAuthorization
 from detent.core.changes import InsertApi, InsertClient
+from detent.core.claims import ACCESS_CLAIMS
 from detent.core.client import Client
 from detent.core.confirmation import Confirmation
 from detent.core.errors import InvalidGrant, InvalidRequest, OAuthError, UnsupportedTokenType
@@ -149,6 +150,20 @@ class Plain:
         return claims if now < claims["exp"] else None
 
 
+class Stamp:
+    """A mark: what was granted through the door of an invention says so for ever."""
+
+    claim = "stamp"
+
+    async def born(self, authorization: Authorization) -> Authorization:
+        if authorization.client_id != "shop":
+            return authorization
+        return msgspec.structs.replace(authorization, extra={**authorization.extra, "stamp": {"of": "the shop"}})
+
+    def told(self, authorization: Authorization) -> Any:
+        return authorization.extra.get("stamp")
+
+
 def invention(house: House, run: list[str]) -> Feature:
     return Feature(
         "invention",
@@ -156,6 +171,7 @@ def invention(house: House, run: list[str]) -> Feature:
         grants=(Coupon(house),),
         possession=(Proof(),),
         strategies=(Lottery(),),
+        marks=(Stamp(),),
         token_formats=(Plain(),),
         stages=stages(run),
         routes=(Route("/invented", ("GET",), invented, metadata="invented_endpoint", cors="everybody"),),
@@ -228,6 +244,20 @@ def test_a_token_format_of_a_feature_is_minted_and_read(extended: Detent) -> Non
     assert extended.introspect(token, "machine")["aud"] == [PLAIN]
     assert extended.revoke(token, "machine").status_code == 200
     assert extended.introspect(token, "machine") == {"active": False}
+
+
+def test_a_mark_is_set_at_birth_and_told_by_every_access_token_of_that_authorization(extended: Detent) -> None:
+    tokens = with_coupon(extended).json()
+    refreshed = extended.refreshed("shop", tokens["refresh_token"])
+    assert [claims_of(each["access_token"])["stamp"] for each in (tokens, refreshed)] == [{"of": "the shop"}] * 2
+    assert "stamp" not in claims_of(extended.sign_in("app")["access_token"])
+    machine = extended.token("machine", grant_type="client_credentials").json()
+    assert "stamp" not in claims_of(machine["access_token"])
+
+
+def test_the_claims_that_no_mark_may_take_are_those_that_the_server_tells(standing: Detent) -> None:
+    told = {*claims_of(standing.sign_in("app")["access_token"])}
+    assert told - ACCESS_CLAIMS == {"status"}
 
 
 def test_rfc9449_5_a_clients_own_token_is_bound_to_the_key_it_proved(extended: Detent) -> None:
@@ -325,7 +355,7 @@ def test_the_password_grant_is_a_feature_like_that(tmp_path: Path, keys_folder: 
         assert "password" not in refused.json()["error_description"]
 
 
-@pytest.mark.parametrize("name", ["password", "dpop"])
+@pytest.mark.parametrize("name", ["password", "dpop", "status_list"])
 def test_a_feature_is_listed_in_one_place_and_its_file_can_be_deleted(name: str) -> None:
     root = Path(detent.__file__).parent
     importers = [path.relative_to(root).as_posix() for path in root.rglob("*.py") if imports(path, name)]
@@ -352,7 +382,7 @@ class Named:
     """Something that is contributed under a name, whatever it is called there."""
 
     def __init__(self, name: str) -> None:
-        self.grant_type = self.method = self.name = name
+        self.grant_type = self.method = self.name = self.claim = name
 
 
 def route(path: str, metadata: str | None = None) -> Route:
@@ -364,6 +394,7 @@ CONTRIBUTIONS: dict[str, Callable[[str], Any]] = {
     "client_auth": Named,
     "token_formats": Named,
     "strategies": Named,
+    "marks": Named,
     "possession": Named,
     "response_modes": Named,
     "stages": lambda name: Stage(name, Phase.CHECK, run=lambda request: request),  # type: ignore[arg-type,return-value]
@@ -423,6 +454,8 @@ TAKEN: dict[str, tuple[Feature, str]] = {
     "a list": (feature("greedy", metadata={"grant_types_supported": []}), "the server"),
     "a route of a list": (feature("greedy", routes=(route("/x", "scopes_supported"),)), "the server"),
     "the grant of another feature": (feature("greedy", grants=(Named("password"),)), "password"),
+    "a claim": (feature("greedy", marks=(Named("sub"),)), "the server"),
+    "the claim of another feature": (feature("greedy", marks=(Named("status"),)), "status-list"),
     "a conflict": (feature("oauth21"), "password"),
 }
 

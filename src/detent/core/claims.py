@@ -3,7 +3,7 @@
 Source: RFC 9068 §2.2 (access token), OpenID Connect Core §2 (ID token). Access tokens carry no personal claims.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from detent.core.api import Target
 from detent.core.authorization import Authorization, Epochs
@@ -11,6 +11,12 @@ from detent.core.confirmation import Confirmation
 from detent.core.family import Family
 from detent.core.ids import ClientId, Instant
 from detent.core.scope import OPENID, Scope
+
+# What the server says of an access token; no feature says it in its stead.
+ACCESS_CLAIMS: Final = frozenset({
+    "iss", "sub", "aud", "client_id", "azp", "iat", "exp", "jti", "scope", "authorization_id", "auth_time", "acr",
+    "amr", "sid", "cnf",
+})  # fmt: skip
 
 
 def access_claims(

@@ -36,7 +36,7 @@ RECORD_KIND: Final = "status_list_numbers"
 LIST_ALG: Final[SigningAlg] = "RS256"
 _RESTORED_AT: Final = 40  # bits: numbers given out after a restore never meet those that it may have forgotten
 _NEVER: Final = Instant(1 << 53)
-_ATTEMPTS: Final = 10
+_ATTEMPTS: Final = 64  # of as many processes that start at once, each claims a block
 _HELD: Final = 1024
 _NAME: Final = re.compile("0|[1-9][0-9]{0,11}")
 

@@ -71,7 +71,7 @@ class Mint:
         name, alg = (target.apis[0].token_format, target.apis[0].signing_alg) if target.apis else USERINFO_ONLY
         token_format = self._formats[name]
         if family and token_format.self_contained:
-            claims = {**self._marked(family.authorization), **claims}
+            claims |= self._marked(family.authorization)
         return token_format.mint(claims, alg), Seconds(expires_at - now)
 
     def _marked(self, authorization: Authorization) -> dict[str, Any]:
