@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -314,6 +316,30 @@ async def test_whoever_claims_at_once_numbers_are_given_once(tmp_path: Path) -> 
     finally:
         for store in stores:
             await store.close()
+
+
+CLAIMS_THREE_BLOCKS = """
+import asyncio, sys
+from pathlib import Path
+from detent.features.status_list import BLOCK, Numbers
+from detent.stores.sqlite import SqliteStore
+
+async def claim():
+    store = await SqliteStore.open(Path(sys.argv[1]))
+    numbers = Numbers(store)
+    print(*[await numbers.next() for _ in range(3 * BLOCK)])
+    await store.close()
+
+asyncio.run(claim())
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_start_together_never_share_a_number(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CLAIMS_THREE_BLOCKS, str(tmp_path / "detent.db")]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    given = [int(number) for process in running for number in process.communicate(timeout=60)[0].split()]
+    assert sorted(given) == list(range(9 * BLOCK))
 
 
 async def test_what_a_crashed_process_had_claimed_is_left_out(tmp_path: Path) -> None:

@@ -364,6 +364,12 @@ async def test_a_list_signed_with_a_new_key_is_read_once_the_keys_are_fetched_an
     assert source.fetches == 2
 
 
+@pytest.mark.parametrize("issuer", ["http://id.example/", "ftp://id.example/", "https://", "https://u@id.example/"])
+def test_lists_of_an_issuer_that_is_not_reached_safely_are_refused_at_the_start(issuer: str) -> None:
+    with pytest.raises(ValueError, match="URL"):
+        StatusLists(issuer, JwksCache(JWKS_URL, fetch=Issuer()))
+
+
 async def test_only_so_many_lists_are_held(publisher: Publisher) -> None:
     lists = checking(publisher, lists=2)
     for name in "abcab":

@@ -158,8 +158,13 @@ class StatusListEndpoint:
         return number
 
     def _start(self, number: int, now: Instant) -> asyncio.Task[Made]:
+        def made(task: asyncio.Task[Made]) -> None:
+            del self._making[number]
+            if not task.cancelled():
+                task.exception()  # told to whoever still waits
+
         task = self._making[number] = asyncio.create_task(self._make(number, now))
-        task.add_done_callback(lambda _: self._making.pop(number))
+        task.add_done_callback(made)
         return task
 
     async def _make(self, number: int, now: Instant) -> Made:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from detent.resource_server.compact import base64url
 from detent.resource_server.errors import InvalidToken, Unavailable, UnknownKey
-from detent.resource_server.fetch import Fetch, fetch
+from detent.resource_server.fetch import Fetch, checked_url, fetch
 from detent.resource_server.jwks import KeySource
 from detent.resource_server.verify import Audience, Claims, Verifier, instant
 
@@ -85,7 +85,7 @@ class StatusLists:
         lists: int = 1_024,
     ) -> None:
         self.fetches = 0
-        self._root = issuer.rstrip("/") + "/"
+        self._root = checked_url(issuer.rstrip("/") + "/")
         self._verifier = Verifier(issuer, Audience.ANY, types=("statuslist+jwt",))
         self._jwks = jwks
         self._fetch = fetch
