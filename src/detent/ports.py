@@ -20,6 +20,7 @@ from detent.core.family import Family
 from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject
 from detent.core.people import User
 from detent.core.session import Session, SessionLife
+from detent.core.webhook import Webhook
 
 
 class Installation(msgspec.Struct, frozen=True):
@@ -162,6 +163,10 @@ class Directory(Protocol):
         ...
 
     async def last_link(self) -> AuditLink | None: ...
+
+    async def webhooks(self) -> Sequence[Webhook]:
+        """All of them, by id."""
+        ...
 
 
 class SecretKeys(msgspec.Struct, frozen=True):

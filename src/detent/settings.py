@@ -10,6 +10,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
@@ -122,6 +123,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             HOUR,
         ),
     ] = MINUTE
+    outbound_allow: Annotated[
+        str,
+        About(
+            "Networks that webhooks may reach although they are not public, as CIDR with commas between.",
+            danger="Whoever can name a webhook can make this server knock at any address in them.",
+        ),
+    ] = ""
     log_level: Annotated[LogLevel, About("The least level that is logged.")] = "info"
     sources: Mapping[str, str] = MappingProxyType({})
 
@@ -309,6 +317,7 @@ def production_problems(settings: Settings) -> list[Problem]:
         "host": _host_fault(settings),
         "password_grant": _password_grant_fault(settings),
         "session_idle": _session_fault(settings),
+        "outbound_allow": _networks_fault(settings.outbound_allow),
         "data": _data_fault(settings.data),
     }
     return [Problem(name, settings.source(name), fault) for name, fault in faults.items() if fault]
@@ -326,8 +335,28 @@ def development_problems(settings: Settings) -> list[Problem]:
         if settings.profile == "oauth21"
         else "",
         "session_idle": _session_fault(settings),
+        "outbound_allow": _networks_fault(settings.outbound_allow),
     }
     return [Problem(name, settings.source(name), fault) for name, fault in faults.items() if fault]
+
+
+def outbound_networks(settings: Settings) -> list[IPv4Network | IPv6Network]:
+    """Raises SettingsError."""
+    if fault := _networks_fault(settings.outbound_allow):
+        raise SettingsError(Problem("outbound_allow", settings.source("outbound_allow"), fault))
+    return _networks(settings.outbound_allow)
+
+
+def _networks(text: str) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(each.strip()) for each in text.split(",") if each.strip()]
+
+
+def _networks_fault(text: str) -> str:
+    try:
+        _networks(text)
+    except ValueError as error:
+        return f"{error}. Write networks as 10.1.0.0/16,fd00::/8."
+    return ""
 
 
 def _issuer_fault(issuer: str) -> str:

@@ -23,18 +23,21 @@ from detent.core.changes import (
     InsertRecord,
     InsertSession,
     InsertUser,
+    InsertWebhook,
     Part,
     RaiseServerEpoch,
     RemoveApi,
     RemoveClient,
     RemoveConsent,
     RemoveUser,
+    RemoveWebhook,
     ReplaceApi,
     ReplaceClient,
     ReplaceFamily,
     ReplaceRecord,
     ReplaceSession,
     ReplaceUser,
+    ReplaceWebhook,
     SaveConsent,
     SlideSession,
     Which,
@@ -57,6 +60,7 @@ from detent.testing.factories import (
     an_event,
 )
 from detent.testing.store_contract import CompleteStore
+from detent.testing.store_contract.webhooks import a_webhook
 
 names = st.sampled_from(["a", "b"])
 spellings = st.sampled_from(["Ann", "ann", "Bob"])
@@ -127,6 +131,9 @@ parts: st.SearchStrategy[Part] = st.one_of(
     st.builds(ReplaceUser, users),
     st.builds(lambda name, version: RemoveUser(Subject(name), version), names, versions),
     st.just(RaiseServerEpoch()),
+    st.builds(lambda name: InsertWebhook(a_webhook(name)), names),
+    st.builds(lambda name, version: ReplaceWebhook(a_webhook(name, version=version)), names, versions),
+    st.builds(RemoveWebhook, names, versions),
     st.builds(lambda number: AppendLink(AuditLink(number, "{}", b"")), versions),
 )  # fmt: skip
 told = st.lists(st.builds(lambda name: an_event(about=name), names), max_size=2)
@@ -165,6 +172,7 @@ async def everything(store: CompleteStore) -> list[object]:
         ],
         [list(listed) for listed in (await store.clients(), await store.apis(), await store.users())],
         [event for _, event in await store.events()],
+        list(await store.webhooks()),
         [list(await store.audit_rows()), list(await store.audit_links()), await store.last_link()],
         [list(await store.ended(range(1, 6), Instant(NOW + later))) for later in range(3)],
         msgspec.structs.replace(await store.installation(), store_id=""),

@@ -13,8 +13,25 @@ from detent.core.events import Event, told
 from detent.core.family import Family
 from detent.core.people import User
 from detent.core.policy import FAMILY, KINDS, Lives, default_policy
+from detent.core.webhook import Webhook
 
 Document = dict[str, Any]
+
+
+def webhook_document(webhook: Webhook, owed: int) -> Document:
+    return {
+        "id": webhook.id,
+        "url": webhook.url,
+        "events": list(webhook.events) or ["all"],
+        "state": webhook.state,
+        "owed": owed,
+        "created_at": webhook.created_at,
+        "delivered_at": webhook.delivered_at,
+        "failures": webhook.failures,
+        "failing_since": webhook.failing_since,
+        "retry_at": webhook.retry_at or None,
+        "last_error": webhook.disabled or webhook.last_error,
+    }
 
 
 def client_document(client: Client) -> Document:

@@ -11,6 +11,7 @@ from detent.cli.keys import key
 from detent.cli.serve import serve
 from detent.cli.up import up
 from detent.cli.users import user
+from detent.cli.webhooks import webhook
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -19,5 +20,5 @@ def main() -> None:
     """A self-hosted OAuth 2.1 and OpenID Connect server. `detent up` shows it; `detent serve` is production."""
 
 
-for command in (up, serve, client, api, user, key, family, audit, config):
+for command in (up, serve, client, api, user, key, family, audit, webhook, config):
     main.add_command(command)

@@ -10,20 +10,24 @@ from typing import Final
 
 from detent.admin.families import Families
 from detent.admin.registrations import Registrations
+from detent.admin.webhooks import Webhooks
 from detent.app import House, Outside
 from detent.audit.chain import Chain
 from detent.core.errors import StoreUnavailable
 from detent.core.ids import Seconds
 from detent.core.policy import MINUTE
 from detent.core.session import SessionPolicy
+from detent.demo.seeds import SECRETS_FILE
 from detent.identity.passwords import Passwords
 from detent.identity.throttle import Allowance, Allowances
 from detent.keys.file import FileKeys
-from detent.settings import Settings
+from detent.settings import Settings, outbound_networks
 from detent.sinks.log import LogSink
 from detent.stores.sql_store import SqlStore
 from detent.stores.sqlite import SqliteStore
 from detent.system import SystemClock, SystemEntropy
+from detent.web.outbound import LOOPBACK, Outbound
+from detent.webhooks.courier import Courier
 
 STORE_FILE: Final = "detent.db"
 KEYS_FOLDER: Final = "keys"
@@ -50,7 +54,11 @@ class Office:
             known_strategies=frozenset(house.registry.strategies),
             known_metadata=house.registry.client_metadata,
         )
-        self.chain = Chain(outside.store, outside.directory, outside.keys, outside.clock, outside.entropy)
+        ports = (outside.store, outside.directory, outside.keys, outside.clock, outside.entropy)
+        self.chain = Chain(*ports)
+        self.webhooks = Webhooks(*ports)
+        development = LOOPBACK if (settings.data / SECRETS_FILE).exists() else ()
+        self.courier = Courier(*ports, Outbound((*outbound_networks(settings), *development)))
         self.families = Families(house.issuing, house.ending, outside.directory, outside.clock)
 
 

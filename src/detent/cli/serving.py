@@ -7,8 +7,9 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from detent.cli.office import Office
@@ -20,7 +21,10 @@ from detent.ports import Clock, Store
 log = logging.getLogger("detent.serving")
 
 SWEEP_EVERY: Final = 5 * MINUTE
+AFTER_A_FAULT: Final = 30
 RETENTION: Final = 30 * DAY  # how long an ended family can still be explained
+
+Chore = Callable[[], Coroutine[Any, Any, None]]
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -41,7 +45,8 @@ def _loop_factory() -> Any:
 async def at_work(office: Office) -> AsyncIterator[None]:
     """What goes on beside the requests, until the block ends; none of it stops another."""
     outside = office.outside
-    chores = [_sweep_for_ever(outside.store, outside.clock), office.chain.run()]
+    sweep = partial(_sweep_for_ever, outside.store, outside.clock)
+    chores: tuple[Chore, ...] = (sweep, office.chain.run, office.courier.run)
     tasks = [asyncio.create_task(_kept_going(chore)) for chore in chores]
     try:
         yield
@@ -51,12 +56,14 @@ async def at_work(office: Office) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _kept_going(chore: Coroutine[Any, Any, None]) -> None:
-    """A fault of ours ends one chore, never silently."""
-    try:
-        await chore
-    except Exception:
-        log.exception("a chore beside the requests ended; restart the server to have it again")
+async def _kept_going(chore: Chore) -> None:
+    """For ever, whatever fault of ours stops it."""
+    while True:
+        try:
+            await chore()
+        except Exception:
+            log.exception("a chore beside the requests stopped; it begins again")
+        await asyncio.sleep(AFTER_A_FAULT)
 
 
 async def _sweep_for_ever(store: Store, clock: Clock) -> None:

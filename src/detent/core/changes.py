@@ -19,6 +19,7 @@ from detent.core.family import Family
 from detent.core.ids import ClientId, Instant, SessionKey, Subject
 from detent.core.people import User
 from detent.core.session import Session, SessionLife
+from detent.core.webhook import Webhook
 
 Which = Literal["all", "bound", "suspected"]
 
@@ -192,6 +193,21 @@ class AppendLink(msgspec.Struct, frozen=True):
     link: AuditLink
 
 
+class InsertWebhook(msgspec.Struct, frozen=True):
+    webhook: Webhook
+
+
+class ReplaceWebhook(msgspec.Struct, frozen=True):
+    """By the operator, or by whoever delivers to it."""
+
+    webhook: Webhook
+
+
+class RemoveWebhook(msgspec.Struct, frozen=True):
+    id: str
+    version: int
+
+
 Part = (
     InsertFamily | ReplaceFamily | EndFamilies
     | InsertSession | ReplaceSession | SlideSession | EndSessions
@@ -202,6 +218,7 @@ Part = (
     | InsertUser | ReplaceUser | RemoveUser
     | RaiseServerEpoch
     | AppendLink
+    | InsertWebhook | ReplaceWebhook | RemoveWebhook
 )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from detent.core.changes import (
     InsertRecord,
     InsertSession,
     InsertUser,
+    InsertWebhook,
     Part,
     RaiseServerEpoch,
     Record,
@@ -33,12 +34,14 @@ from detent.core.changes import (
     RemoveClient,
     RemoveConsent,
     RemoveUser,
+    RemoveWebhook,
     ReplaceApi,
     ReplaceClient,
     ReplaceFamily,
     ReplaceRecord,
     ReplaceSession,
     ReplaceUser,
+    ReplaceWebhook,
     SaveConsent,
     SlideSession,
 )
@@ -50,6 +53,7 @@ from detent.core.family import Family
 from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject
 from detent.core.people import User, canonical_username
 from detent.core.session import Session
+from detent.core.webhook import Webhook
 from detent.ports import FoundFamily, FoundSession, Installation
 from detent.stores.rows import json_of
 
@@ -82,6 +86,7 @@ class MemoryStore:
         self._records: dict[tuple[str, str], Record] = {}
         self._events: list[Event] = []
         self._links: dict[int, AuditLink] = {}
+        self._webhooks: dict[str, Webhook] = {}
         self._before: list[tuple[dict[Any, Any], Any, Any]] = []  # rows that the apply under way has changed
 
     async def close(self) -> None:
@@ -225,6 +230,10 @@ class MemoryStore:
         await asyncio.sleep(0)
         return self._links[max(self._links)] if self._links else None
 
+    async def webhooks(self) -> Sequence[Webhook]:
+        await asyncio.sleep(0)
+        return [self._webhooks[name] for name in sorted(self._webhooks)]
+
     def _over(self, family: Family, now: Instant) -> bool:
         found, client = self._found(family), self._clients.get(family.authorization.client_id)
         if client is None or not client.enabled or family.status != "live" or found.session_over(now):
@@ -249,14 +258,14 @@ class MemoryStore:
             case ConsumeRecord(kind, key, version, now):
                 if self._remove(self._records, (kind, key), version).expires_at <= now:
                     raise Conflict
-            case RaiseServerEpoch() | AppendLink():
+            case RaiseServerEpoch() | AppendLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook():
                 self._operate(part)
             case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
                 self._sign_in(part)
             case _:
                 self._register(part)
 
-    def _operate(self, part: RaiseServerEpoch | AppendLink) -> None:
+    def _operate(self, part: RaiseServerEpoch | AppendLink | InsertWebhook | ReplaceWebhook | RemoveWebhook) -> None:
         match part:
             case RaiseServerEpoch():
                 present = self._installations[""]
@@ -264,6 +273,12 @@ class MemoryStore:
                 self._put(self._installations, "", raised)
             case AppendLink(new):
                 self._insert(self._links, new.number, new)
+            case InsertWebhook(new):
+                self._insert(self._webhooks, new.id, new)
+            case ReplaceWebhook(new):
+                self._replace(self._webhooks, new.id, new)
+            case RemoveWebhook(name, version):
+                self._remove(self._webhooks, name, version)
             case _:
                 assert_never(part)
 

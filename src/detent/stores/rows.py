@@ -21,6 +21,7 @@ from detent.core.family import Family, Origin
 from detent.core.ids import FamilyKey
 from detent.core.people import User
 from detent.core.session import Session, SessionLife
+from detent.core.webhook import Webhook
 from detent.ports import FoundFamily, FoundSession, Installation
 
 Value = str | bytes | int | None
@@ -151,3 +152,4 @@ client: Final = _reader(Client)
 api: Final = _reader(Api)
 user: Final = _reader(User)
 event: Final = _reader(Event)
+webhook: Final = _reader(Webhook)

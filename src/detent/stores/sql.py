@@ -185,6 +185,10 @@ AUDIT_ROWS_BETWEEN: Final = (
 AUDIT_LINKS: Final = "SELECT number, body, tag FROM audit_link WHERE number > ? ORDER BY number LIMIT ?"
 LAST_LINK: Final = "SELECT number, body, tag FROM audit_link WHERE number = (SELECT max(number) FROM audit_link)"
 APPEND_LINK: Final = _insert("audit_link", "number", "body", "tag")
+WEBHOOKS: Final = "SELECT body FROM webhook WHERE id > '' ORDER BY id"
+INSERT_WEBHOOK: Final = _insert("webhook", "id", "version", "body")
+REPLACE_WEBHOOK: Final = "UPDATE webhook SET version = ?, body = ? WHERE id = ? AND version = ?"
+REMOVE_WEBHOOK: Final = "DELETE FROM webhook WHERE id = ? AND version = ?"
 
 SWEEP_RECORDS: Final = (
     "DELETE FROM record WHERE (kind, key) IN (SELECT kind, key FROM record WHERE expires_at <= ? LIMIT ?)"

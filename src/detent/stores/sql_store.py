@@ -30,6 +30,7 @@ from detent.core.family import Family
 from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject, placement_of
 from detent.core.people import User, canonical_username
 from detent.core.session import Session
+from detent.core.webhook import Webhook
 from detent.ports import FoundFamily, FoundSession, Installation
 from detent.stores import rows, sql
 from detent.stores.backend import Backend, Counters
@@ -168,6 +169,9 @@ class SqlStore:
     async def last_link(self) -> AuditLink | None:
         found = await self._backend.read(sql.LAST_LINK, ())
         return rows.audit_link(found[0]) if found else None
+
+    async def webhooks(self) -> Sequence[Webhook]:
+        return [rows.webhook(row) for row in await self._backend.read(sql.WEBHOOKS, ())]
 
     # Memory
 

@@ -19,18 +19,21 @@ from detent.core.changes import (
     InsertRecord,
     InsertSession,
     InsertUser,
+    InsertWebhook,
     Part,
     RaiseServerEpoch,
     RemoveApi,
     RemoveClient,
     RemoveConsent,
     RemoveUser,
+    RemoveWebhook,
     ReplaceApi,
     ReplaceClient,
     ReplaceFamily,
     ReplaceRecord,
     ReplaceSession,
     ReplaceUser,
+    ReplaceWebhook,
     SaveConsent,
     SlideSession,
 )
@@ -81,7 +84,7 @@ def _steps(part: Part) -> tuple[Step, ...]:
             return (Step(sql.REPLACE_RECORD, values),)
         case ConsumeRecord(kind, name, version, now):
             return (Step(sql.CONSUME_RECORD, (kind, name, version, now)),)
-        case RaiseServerEpoch() | AppendLink():
+        case RaiseServerEpoch() | AppendLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook():
             return (_operation_step(part),)
         case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
             return (_session_step(part),)
@@ -89,12 +92,18 @@ def _steps(part: Part) -> tuple[Step, ...]:
             return _registration_steps(part)
 
 
-def _operation_step(part: RaiseServerEpoch | AppendLink) -> Step:
+def _operation_step(part: RaiseServerEpoch | AppendLink | InsertWebhook | ReplaceWebhook | RemoveWebhook) -> Step:
     match part:
         case RaiseServerEpoch():
             return Step(sql.RAISE_SERVER_EPOCH, ())
         case AppendLink(new):
             return Step(sql.APPEND_LINK, (new.number, new.body, new.tag))
+        case InsertWebhook(new):
+            return Step(sql.INSERT_WEBHOOK, (new.id, new.version, json_of(new)))
+        case ReplaceWebhook(new):
+            return Step(sql.REPLACE_WEBHOOK, (new.version, json_of(new), new.id, new.version - 1))
+        case RemoveWebhook(name, version):
+            return Step(sql.REMOVE_WEBHOOK, (name, version))
         case _:
             assert_never(part)
 

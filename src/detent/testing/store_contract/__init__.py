@@ -18,6 +18,7 @@ from detent.testing.store_contract.families import FamilyContract
 from detent.testing.store_contract.records import RecordContract
 from detent.testing.store_contract.registrations import RegistrationContract
 from detent.testing.store_contract.sessions import SessionContract
+from detent.testing.store_contract.webhooks import WebhookContract
 
 
 class StoreContract(
@@ -30,6 +31,7 @@ class StoreContract(
     DirectoryContract,
     AuditContract,
     EndedContract,
+    WebhookContract,
     ConcurrencyContract,
 ):
     """Subclass it, name the subclass Test…, and override `make_store`."""

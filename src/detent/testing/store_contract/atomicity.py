@@ -17,22 +17,26 @@ from detent.core.changes import (
     InsertFamily,
     InsertRecord,
     InsertUser,
+    InsertWebhook,
     Part,
     RaiseServerEpoch,
     RemoveApi,
     RemoveClient,
     RemoveUser,
+    RemoveWebhook,
     ReplaceApi,
     ReplaceClient,
     ReplaceFamily,
     ReplaceRecord,
     ReplaceUser,
+    ReplaceWebhook,
     changed,
 )
 from detent.core.errors import Conflict
 from detent.core.ids import ClientId, Subject
 from detent.testing.factories import NOW, a_client, a_family, a_record, a_user, an_api, an_event
 from detent.testing.store_contract.base import CompleteStore, Contract, conflicts, write
+from detent.testing.store_contract.webhooks import a_webhook
 
 PRESENT: tuple[Part, ...] = (
     InsertFamily(a_family(suspected=True)),
@@ -44,6 +48,8 @@ PRESENT: tuple[Part, ...] = (
     InsertApi(an_api("https://second.example/")),
     InsertUser(a_user()),
     InsertUser(a_user("bob")),
+    InsertWebhook(a_webhook()),
+    InsertWebhook(a_webhook("two")),
 )
 GOOD: tuple[Part, ...] = (
     ReplaceFamily(a_family(version=2, generation=2, suspected=True)),
@@ -63,6 +69,9 @@ GOOD: tuple[Part, ...] = (
     InsertUser(a_user("carol", username="alice")),
     RaiseServerEpoch(),
     AppendLink(AuditLink(1, "{}", b"")),
+    ReplaceWebhook(a_webhook(version=2)),
+    RemoveWebhook("two", 1),
+    InsertWebhook(a_webhook("three")),
 )
 
 
@@ -77,6 +86,7 @@ async def everything(store: CompleteStore) -> list[object]:
         epochs,
         records,
         await store.last_link(),
+        list(await store.webhooks()),
         *map(list, lists),
         await store.installation(),
         list(await store.events()),
