@@ -49,7 +49,9 @@ def test_e2_it_is_ended_at_our_endpoints_at_once_and_at_an_api_that_verifies_alo
             detent.thread.call(detent.house.people.disable(detent.user("test").subject))
     assert detent.http.get("/userinfo", headers=bearer).status_code == 401
     detent.clock.advance(DEFAULT_TTL - 1)
-    assert detent.secret(token).status_code == 200, "the API asks nobody before the ttl is over"
+    asked = detent.guards["/secret"].counters.status_list_fetches
+    assert detent.secret(token).status_code == 200
+    assert detent.guards["/secret"].counters.status_list_fetches == asked, "nobody is asked before the ttl is over"
     detent.clock.advance(1)
     assert detent.secret(token).json()["error"] == "invalid_token"
 

@@ -49,12 +49,13 @@ def claims(scope: Scope) -> Claims:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What a guard has done so far; the last two are requests to the authorization server."""
+    """What a guard has done so far; the last three are requests to the authorization server."""
 
     verified: int
     refused: int
     jwks_fetches: int
     introspections: int
+    status_list_fetches: int
 
 
 class BearerGuard:
@@ -104,7 +105,8 @@ class BearerGuard:
     @property
     def counters(self) -> Counters:
         introspections = self._introspection.introspections if self._introspection else 0
-        return Counters(self._verified, self._refused, self._jwks.fetches, introspections)
+        lists = self._status_lists.fetches if self._status_lists else 0
+        return Counters(self._verified, self._refused, self._jwks.fetches, introspections, lists)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
