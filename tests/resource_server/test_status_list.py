@@ -284,6 +284,25 @@ async def test_an_old_copy_is_not_believed_longer_for_coming_late(publisher: Pub
     assert await check(lists) == "what it was issued for has ended"
 
 
+async def test_a_copy_whose_ttl_is_over_counts_as_stale_however_often_it_is_served(publisher: Publisher) -> None:
+    publisher.answer = listed(publisher.clock.now - TTL)
+    lists = checking(publisher, stale_seconds=10)
+    assert await check(lists) == "good"
+    publisher.clock.now += 10
+    assert await check(lists) == await check(checking(publisher, stale_seconds=10)) == "unavailable"
+    assert await check(checking(publisher, stale_seconds=0)) == "unavailable"
+
+
+async def test_an_older_list_never_takes_the_place_of_a_newer_one(publisher: Publisher) -> None:
+    publisher.ended = (3,)
+    lists = checking(publisher)
+    assert await check(lists) == "what it was issued for has ended"
+    publisher.answer = listed(publisher.clock.now - 1)
+    publisher.clock.now += TTL
+    assert await check(lists) == "what it was issued for has ended"
+    assert lists.fetches == 2
+
+
 async def test_a_clock_ahead_of_the_issuers_asks_once_a_second_and_no_more(publisher: Publisher) -> None:
     publisher.answer = listed(publisher.clock.now - TTL - 5)
     lists = checking(publisher)

@@ -63,7 +63,8 @@ class StatusList:
 @dataclass(frozen=True, slots=True)
 class _Held:
     listed: StatusList
-    fresh_until: float
+    iat: float
+    ask_again_at: float
     stale_until: float
 
 
@@ -122,7 +123,7 @@ class StatusLists:
 
     async def _list(self, uri: str) -> StatusList:
         held = self._held.get(uri)
-        if held is None or self._clock() >= held.fresh_until:
+        if held is None or self._clock() >= held.ask_again_at:
             running = self._refresh(uri)
             # Once the issuer is known to be down, nobody waits for it while an old list may still be used.
             if running and not (held and self._clock() < held.stale_until and uri in self._failed_at):
@@ -145,7 +146,10 @@ class StatusLists:
     async def _load(self, uri: str) -> None:
         self.fetches += 1
         try:
-            self._held[uri] = await self._fetched(uri)
+            fetched = await self._fetched(uri)
+            if (held := self._held.get(uri)) and fetched.iat < held.iat:
+                raise Unavailable("the list is older than the one held")
+            self._held[uri] = fetched
             self._failed_at.pop(uri, None)
         except (Unavailable, InvalidToken):
             self._failed_at[uri] = self._clock()  # what is held stays, as long as it may
@@ -176,7 +180,8 @@ class StatusLists:
             raise Unavailable("the list is not of this time")
         listed = StatusList.from_json(claims.get("status_list"))
         life = min(max(ttl or _DEFAULT_TTL_SECONDS, _TTL_SECONDS[0]), _TTL_SECONDS[1])
-        # A clock that is ahead of the issuer's must not ask again for every token.
-        fresh_until = max(min(iat, now) + life, now + _TTL_SECONDS[0])
+        fresh_until = min(iat, now) + life
         stale_until = fresh_until + self._stale_seconds
-        return _Held(listed, fresh_until, stale_until if exp is None else min(stale_until, exp))
+        # An old copy, or a clock ahead of the issuer's, must not make us ask for every token.
+        ask_again_at = max(fresh_until, now + _PAUSE_SECONDS)
+        return _Held(listed, iat, ask_again_at, stale_until if exp is None else min(stale_until, exp))
