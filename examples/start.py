@@ -47,7 +47,8 @@ class Detent:
             self("api", "update", identifier, *fields)
 
     def person(self, username: str, password: str) -> None:
-        self("user", "add", username, "--password-stdin", typed=password, unless="already_exists")
+        if self("user", "show", username, unless="not_found") is None:
+            self("user", "add", username, "--password-stdin", typed=password)
 
     def client(self, name: str, *fields: str) -> Environment:
         """A confidential client of this name, with a new secret."""

@@ -74,7 +74,7 @@ class TokenApp:
         async with httpx2.AsyncClient(auth=self._credentials, timeout=10) as http:
             answer = await http.post(f"{self._issuer}oauth/revoke", data={"token": refresh_token})
         if answer.status_code != 200:
-            raise HTTPException(503, answer.json()["error_description"])
+            raise HTTPException(409 if answer.status_code == 400 else 503, answer.json()["error_description"])
         return JSONResponse({"message": "Signed out"}, headers=LOCKS)
 
 
