@@ -1,6 +1,7 @@
 """Mission A8–A13 by the example: examples/secret_api.py and walk_through.py, each a process of its own."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -23,10 +24,10 @@ class Walk:
 
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+def walk(tmp_path_factory: pytest.TempPathFactory, keys_folder: Path) -> Iterator[Walk]:
     folder = tmp_path_factory.mktemp("walk")
     with (
-        running(folder, folder / "keys", clock=present()) as detent,
+        running(folder, keys_folder, clock=present()) as detent,
         serving("secret_api", "--port", "0", env={"ISSUER": detent.issuer, "AUDIENCE": API}) as http,
     ):
         yield Walk(detent, http)

@@ -1,6 +1,7 @@
 """Mission C3, and what the example app answers for C5, C8 and C9: examples/token_app.py in a process of its own."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -51,9 +52,9 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detent]:
+def house(tmp_path_factory: pytest.TempPathFactory, keys_folder: Path) -> Iterator[Detent]:
     folder = tmp_path_factory.mktemp("token")
-    with running(folder, folder / "keys", clock=present()) as detent:
+    with running(folder, keys_folder, clock=present()) as detent:
         yield detent
 
 

@@ -49,9 +49,9 @@ class Small:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+def small(tmp_path_factory: pytest.TempPathFactory, keys_folder: Path) -> Iterator[Small]:
     folder = tmp_path_factory.mktemp("small")
-    with running(folder, folder / "keys", clock=present()) as detent:
+    with running(folder, keys_folder, clock=present()) as detent:
         now = detent.clock.now()
         apis = {
             AUDIENCE: Api(AUDIENCE, now, "Small app", access_life=10 * MINUTE),
