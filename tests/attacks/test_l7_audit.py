@@ -18,6 +18,8 @@ from detent.cli.main import main
 from tests.cli.conftest import Process, process
 from tests.serving import Detent, running
 
+pytestmark = pytest.mark.sqlite  # what is tampered with is its file; tests/stores/test_postgres.py has the other order
+
 Tamper = Callable[[apsw.Connection], object]
 
 
