@@ -104,6 +104,22 @@ def test_retries_come_ever_more_rarely_up_to_hours_and_never_end(detent: Detent)
     silent.socket.close()
 
 
+def test_attack_l1_what_a_url_holds_and_the_secret_stand_in_no_log(
+    post: Post, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    webhook, secret = post.add(receiver.url)
+    receiver.statuses.extend([500, 302, 410])
+    post.theft()
+    for _ in range(3):
+        post.round()
+        post.detent.clock.advance(60)
+    told = caplog.text + "".join(map(repr, post.detent.sink.events))
+    assert caplog.text.count(f"Webhook {webhook.id} got no event") == 3
+    assert "hidden" in receiver.url
+    assert "hidden" not in told
+    assert secret.removeprefix("whsec_") not in told
+
+
 def test_a_redirect_is_not_followed(post: Post, receiver: Receiver) -> None:
     webhook, _ = post.add(receiver.url)
     receiver.statuses.append(302)

@@ -34,6 +34,15 @@ def test_the_body_has_what_the_log_holds_and_a_sentence() -> None:
     }
 
 
+def test_an_event_of_a_newer_release_is_sent_as_it_is_stored() -> None:
+    stored = '{"name":"moon_phase","at":1790000000,"about":"f","shape":"full"}'
+    assert json.loads(body_of(AuditRow(7, 1790000000, "moon_phase", "f", stored))) == {
+        "type": "moon_phase",
+        "timestamp": "2026-09-21T14:13:20Z",
+        "data": {"seq": 7, "at": 1790000000, "about": "f", "shape": "full"},
+    }
+
+
 def test_attack_l1_no_repr_shows_what_a_secret_is_made_of() -> None:
     assert "salt=***" in repr(SecretSeed(1, b"0123456789abcdef"))
     assert "0123456789abcdef" not in repr(SecretSeed(1, b"0123456789abcdef"))

@@ -4,7 +4,7 @@ A secret is returned by the call that made it and never again. What is sent when
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, get_args
+from typing import Final, get_args
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -122,7 +122,7 @@ class Webhooks:
         return shown(secret)
 
 
-def checked_events(names: Sequence[str]) -> tuple[Any, ...]:
+def checked_events(names: Sequence[str]) -> tuple[str, ...]:
     """Without repetitions; none for `all`. Raises InvalidRequest."""
     known = get_args(EventName)
     if list(names) == ["all"]:

@@ -10,7 +10,6 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from detent.core.events import EventName
 from detent.core.ids import Instant
 
 FIRST_RETRY: Final = 5  # seconds
@@ -38,7 +37,7 @@ class Webhook(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: str
     url: str
-    events: tuple[EventName, ...]
+    events: tuple[str, ...]
     created_at: Instant
     secrets: tuple[SecretSeed, ...]
     cursor: int
