@@ -15,6 +15,7 @@ OIDC_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>An ap
 <script src="/oidc-client-ts.js"></script><script>
 const settings = {settings};
 settings.userStore = new oidc.WebStorageStateStore({{store: window.localStorage}});
+if (settings.bound) settings.dpop = {{bind_authorization_code: true, store: new oidc.IndexedDbDPoPStore()}};
 window.manager = new oidc.UserManager(settings);
 </script>"""
 AUTH0_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>An app</title>
@@ -38,7 +39,7 @@ def registered(detent: Detent, site: Site, client_id: str = "demo", **more: Any)
 
 
 def oidc_client_ts(detent: Detent, site: Site, client_id: str = "demo", **settings: Any) -> Site:
-    """The app on oidc-client-ts: `manager` is its UserManager on every page."""
+    """The app on oidc-client-ts: `manager` is its UserManager on every page. `bound`: its tokens are bound to a key."""
     told = {
         "authority": detent.issuer,
         "client_id": client_id,

@@ -10,6 +10,7 @@ from detent.core.policy import Overrides
 from tests.browser.apps import auth0_spa_js, registered, sign_in
 from tests.browser.people import Browse
 from tests.browser.site import MakeSite, Site
+from tests.mission.test_a_tokens import claims_of
 from tests.serving import Detent
 
 FRESH = "app.getTokenSilently({cacheMode: 'off'}).catch(error => 'failed: ' + error.message)"
@@ -110,3 +111,16 @@ def test_sign_in_in_a_popup(detent: Detent, served: Site, browse: Browse) -> Non
     sign_in(popup)
     page.evaluate("window.done.then(() => 0)")
     assert page.evaluate("app.getUser()")["email"] == "test@example.com"
+
+
+def test_rfc9449_use_dpop_binds_the_code_and_every_token_to_a_key_of_the_browser(
+    detent: Detent, served: Site, browse: Browse
+) -> None:
+    app = auth0_spa_js(detent, served, useRefreshTokens=True, useDpop=True)
+    page = browse(troubles="status of 400")  # the server asks for its nonce
+    assert signed_in(page, app)["name"] == "Test Person"
+    tokens = [page.evaluate(FRESH) for _ in range(3)]
+    assert len({claims_of(token)["cnf"]["jkt"] for token in tokens}) == 1
+    assert [detent.secret(token).status_code for token in tokens] == [401] * 3, "they are no bearer tokens"
+    [family] = detent.thread.call(detent.house.outside.directory.families(client_id=ClientId("demo")))
+    assert (family.authorization.cnf.jkt, family.generation) == (claims_of(tokens[0])["cnf"]["jkt"], 1)

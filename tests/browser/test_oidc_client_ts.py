@@ -117,3 +117,23 @@ def test_tokens_may_be_kept_in_memory_alone(detent: Detent, site: MakeSite, brow
 def _as_text(page: Page) -> str:
     text: str = page.evaluate("manager.getUser().then(user => user.toStorageString())")
     return text
+
+
+def test_rfc9449_with_dpop_code_and_tokens_are_bound_and_the_api_takes_them_with_a_proof(
+    detent: Detent, site: MakeSite, browse: Browse
+) -> None:
+    served = site()
+    registered(detent, served, extra={"dpop_bound_access_tokens": True})
+    page = browse(troubles="status of 400")  # the server asks for its nonce
+    chain = [signed_in(page, oidc_client_ts(detent, served, bound=True))]
+    for _ in range(3):
+        assert page.evaluate(SILENT).startswith("{")
+        chain.append(stored(page))
+    assert {each["token_type"] for each in chain} == {"DPoP"}
+    assert len({each["refresh_token"] for each in chain}) == 1, "bound, it need not turn"
+    token = chain[-1]["access_token"]
+    assert detent.secret(token).status_code == 401, "it is no bearer token"
+    url = f"{detent.api.base_url}secret"
+    proof = page.evaluate("url => manager.getUser().then(user => manager.dpopProof(url, user, 'GET'))", url)
+    headers = {"Authorization": f"DPoP {token}", "DPoP": proof}
+    assert [detent.api.get("/secret", headers=headers).status_code for _ in range(2)] == [200, 401], "once"
