@@ -113,6 +113,7 @@ def family_document(family: Family) -> Document:
         "sub": authorization.subject,
         "scope": " ".join(authorization.scope),
         "audience": list(authorization.audience),
+        "cnf": authorization.cnf.claim(),
         "status": family.status,
         "ended_by": family.ended_by,
         "suspected": family.suspected,

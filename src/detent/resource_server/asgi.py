@@ -112,6 +112,7 @@ class BearerGuard:
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
         form, receive = await _form(scope, receive)
+        scheme = b""
         try:
             scheme, token = presented_token(scope["headers"], scope.get("query_string", b""), form, self._schemes)
             admitted = await self._admit(token)
@@ -120,6 +121,7 @@ class BearerGuard:
                 raise Refusal.insufficient(self._scopes_required)
         except Refusal as refusal:
             self._refused += 1
+            refusal.key = refusal.key or scheme == b"dpop"
             return await _send(refusal, refusal.headers(self._realm, self._keys), scope, receive, send)
         self._verified += 1
         await self._app({**scope, _CLAIMS: admitted}, receive, _with_nonce(send, nonce) if nonce else send)

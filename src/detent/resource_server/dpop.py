@@ -105,14 +105,15 @@ class Sent:
 class DPoP:
     """What a guard needs to admit tokens that are bound to a key.
 
-    `origins` are those under which the API is reached (`https://api.example`), as its clients spell them; what a proxy
-    says of itself is not asked. `nonces` makes clients use them; `memory` may be shared by guards of one process.
+    `urls` are what its clients write before the path that arrives here: `https://api.example`, or
+    `https://example.org/api` where a proxy strips that much. What a request says of its own host is not believed.
+    `nonces` makes clients use them; `memory` may be shared by guards of one process.
     """
 
-    def __init__(self, *origins: str, nonces: Nonces | None = None, memory: ReplayMemory | None = None) -> None:
-        if not origins or any(normalised(origin) is None or origin.count("/") != 2 for origin in origins):
-            raise ValueError("DPoP needs the origins of the API, each as scheme://host[:port]")
-        self._origins = origins
+    def __init__(self, *urls: str, nonces: Nonces | None = None, memory: ReplayMemory | None = None) -> None:
+        if not urls or any(normalised(url) is None or url.endswith("/") or set("?#") & set(url) for url in urls):
+            raise ValueError("DPoP needs the URLs of the API, each https://host[:port][/path] without a slash behind")
+        self._urls = urls
         self._nonces = nonces
         self._memory = memory or ReplayMemory()
 
@@ -120,7 +121,7 @@ class DPoP:
         """A nonce for the answer, if it is time for one. Raises Refusal unless the token's key is proved."""
         if len(sent.proofs) != 1:
             raise Refusal.unproved("invalid_dpop_proof", "Send exactly one DPoP header with a proof in it.")
-        urls = [origin + sent.path for origin in self._origins]
+        urls = [url + sent.path for url in self._urls]
         try:
             proof = verify_proof(sent.proofs[0], method=sent.method, urls=urls, now=now, access_token=token)
         except InvalidProof as error:
