@@ -87,6 +87,11 @@ def test_attack_d2_rfc9449_4_3_a_wrong_proof_is_refused_and_spends_nothing(holde
     assert holder.redeem("app", code).status_code == 200
 
 
+def test_rfc9449_4_3_who_sends_two_proofs_is_told_so(holder: Holder) -> None:
+    answer = holder.ask("machine", holder.proof(), holder.proof(), **MACHINE)
+    assert "more than one DPoP header" in answer.json()["error_description"]
+
+
 GOOD: dict[str, Callable[[Holder], str]] = {
     "htu with query and fragment": lambda h: h.proof(url=f"{h.detent.issuer}oauth/token?a=b#c"),
     "htu spelt otherwise": lambda h: h.proof(url=h.detent.issuer.replace("http", "HTTP") + "o%61uth/%74oken"),
