@@ -92,13 +92,18 @@ class Server:
     def head(self) -> Token:
         return Token(self.family.generation, self.family.epoch)
 
-    def asks(self, family: Family, token: Token, retry_key: bytes | None, origin: Origin) -> Decision:
-        return decide(family, Presented(*token, retry_key, origin), self.policy, self.around, self.clock.now())
+    def asks(
+        self, family: Family, token: Token, retry_key: bytes | None, origin: Origin, narrowed: str = ""
+    ) -> Decision:
+        presented = Presented(*token, retry_key, origin, narrowed)
+        return decide(family, presented, self.policy, self.around, self.clock.now())
 
     def presents(self, token: Token, retry_key: bytes | None = None, origin: Origin = ORIGINS[0]) -> Decision:
         before = self.family
         decision = self.asks(before, token, retry_key, origin)
-        self.commits(before, decision)
+        less = self.asks(before, token, retry_key, origin, "read")
+        assert unremembered(less) == unremembered(decision), "asking for less is remembered, and changes nothing else"
+        self.commits(before, less)
         holds(self, before, token, retry_key, decision)
         return decision
 
@@ -125,6 +130,15 @@ def token_of(decision: Decision) -> Token | None:
     return None
 
 
+def unremembered(decision: Decision) -> Decision:
+    """The decision without what the family remembers of it."""
+    if isinstance(decision, Refuse) or decision.after is None:
+        return decision
+    after = msgspec.structs.replace(decision.after, history=())
+    fields = {"head": after} if isinstance(decision, Keep | Repeat) else {}
+    return msgspec.structs.replace(decision, after=after, **fields)
+
+
 def is_answered(decision: Decision) -> bool:
     return not isinstance(decision, Refuse | Reuse)
 
@@ -146,6 +160,8 @@ def holds(server: Server, before: Family, token: Token, retry_key: bytes | None,
     assert before.idle_until <= after.idle_until <= after.absolute_until, "idle never moves back, nor beyond absolute"
     assert len(after.history) <= NOTABLE_EVENTS
     assert before.status == "live" or after is before, "an end is final"
+    moved_on = isinstance(decision, Rotate | Supersede | Keep) and after is not before
+    assert after.refreshes == before.refreshes + moved_on, "each answer that moves the family on is counted"
     if given := token_of(decision):
         assert given == server.head, "one head: a refresh token that is handed out is the head"
     if server.policy.overlap == 0 and server.policy.rotating(before.authorization.cnf) and is_answered(decision):

@@ -11,6 +11,7 @@ import pytest
 from detent.core.authorization import Epochs
 from detent.core.confirmation import Confirmation
 from detent.core.family import (
+    NARROWED_EVENTS,
     NOTABLE_EVENTS,
     Ahead,
     Decision,
@@ -62,9 +63,11 @@ class Life:
     def head(self) -> Token:
         return Token(self.family.generation, self.family.epoch)
 
-    def presents(self, token: Token, retry_key: bytes | None = None, origin: Origin = HERE) -> Decision:
+    def presents(
+        self, token: Token, retry_key: bytes | None = None, origin: Origin = HERE, narrowed: str = ""
+    ) -> Decision:
         around = Surroundings(store_epoch=self.store_epoch, ahead=self.ahead)
-        presented = Presented(*token, retry_key, origin)
+        presented = Presented(*token, retry_key, origin, narrowed)
         decision = decide(self.family, presented, self.policy, around, self.clock.now())
         if not isinstance(decision, Refuse) and decision.after:
             self.family = decision.after
@@ -381,6 +384,36 @@ def test_a_family_remembers_its_last_notable_events_and_rotations_are_none_of_th
         life.presents(life.rotates())
     assert len(life.family.history) == NOTABLE_EVENTS
     assert {event.name for event in life.family.history} == {"replay_tolerated"}
+
+
+def narrowed(life: Life) -> list[tuple[str, int]]:
+    """What was asked for, each with how many refreshes came before."""
+    return [(event.reason, event.refreshes) for event in life.family.history if event.name == "narrowed"]
+
+
+def test_rfc6749_6_asking_for_less_is_remembered_once_for_each_thing_that_is_asked_for() -> None:
+    life = Life()
+    for asked in ("read", "read", "", "read", "write", "read"):
+        life.clock.advance(3600)
+        assert isinstance(life.presents(life.head, narrowed=asked), Rotate)
+    assert narrowed(life) == [("read", 0), ("write", 4)]
+    assert life.family.refreshes == life.writes == 6
+
+
+def test_rfc6749_6_asking_for_less_in_many_ways_pushes_out_nothing_that_matters_more() -> None:
+    life = Life()
+    for number in range(NOTABLE_EVENTS):
+        life.clock.advance(3600)
+        life.presents(life.head, narrowed=f"scope-{number}")
+    assert [event.name for event in life.family.history] == ["family_created"] + ["narrowed"] * NARROWED_EVENTS
+
+
+def test_rfc6749_6_asking_for_less_where_nothing_is_written_writes_nothing() -> None:
+    life = Life()
+    life.rotates()
+    before = life.family
+    assert isinstance(life.presents(life.head, narrowed="read"), Keep), "a tab that was overtaken"
+    assert life.family is before
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ NOW = Instant(1_800_000_000)
 OVERLAP, IDLE = 60, 1_000
 ABSOLUTE = Instant(NOW + 5_000)
 HEAD, PARENT = 7, 6
+REFRESHES = 9
 ROW_EPOCH, OLD_HANDLE_KEY, NEW_HANDLE_KEY = 4, 1, 2
 KEY, OTHER_KEY = b"the key of the redemption", b"another key"
 HERE, ALIKE, UNLIKE = Origin(b"agent", "192.0.2.0"), Origin(b"agent", "198.51.100.0"), Origin(b"other", "203.0.113.0")
@@ -132,6 +133,7 @@ def family_of(cell: Cell) -> Family:
         retry_key=None if cell.key == "neither has one" else KEY,
         tolerated=cell.tolerated,
         repeated=cell.repeated,
+        refreshes=REFRESHES,
         origin=HERE,
         last_used_at=Instant(NOW - cell.age),
         history=HISTORY,
@@ -241,7 +243,7 @@ def reuse(cell: Cell) -> Then:
 
 
 def served(cell: Cell) -> dict[str, Any]:
-    return {"last_used_at": NOW, "origin": presented_in(cell).origin}
+    return {"refreshes": REFRESHES + 1, "last_used_at": NOW, "origin": presented_in(cell).origin}
 
 
 def present_epoch(cell: Cell) -> dict[str, Any]:
@@ -256,7 +258,7 @@ def noted(cell: Cell, name: EventName, generation: int = HEAD) -> tuple[Event, .
     presented = presented_in(cell)
     event = Event(
         name, NOW, FAMILY_KEY.text, "app", "alice", generation, presented.generation,
-        network=presented.origin.network, agent=presented.origin.agent.hex(),
+        network=presented.origin.network, agent=presented.origin.agent.hex(), refreshes=REFRESHES,
     )  # fmt: skip
     return (*HISTORY, event)
 

@@ -11,7 +11,7 @@ import msgspec
 from detent.core.ids import Instant
 
 EventName = Literal[
-    "family_created", "replay_tolerated", "superseded", "store_behind", "reuse_detected", "reuse_refused",
+    "family_created", "replay_tolerated", "narrowed", "superseded", "store_behind", "reuse_detected", "reuse_refused",
     "suspected", "revoked", "code_replayed", "client_added", "client_updated", "client_removed",
     "client_secret_rotated", "api_added", "api_updated", "api_removed", "user_added", "user_updated",
     "user_removed", "cut_off_raised", "signed_in", "sign_in_failed", "sign_in_throttled", "signed_out",
@@ -21,7 +21,10 @@ EventName = Literal[
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`about` names what it happened to (a family, client, API or user); `network` is a /24 or /48."""
+    """`about` names what it happened to (a family, client, API or user); `network` is a /24 or /48.
+
+    `refreshes` is how many ordinary ones the family had seen before it.
+    """
 
     name: EventName
     at: Instant
@@ -34,12 +37,17 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     network: str = ""
     agent: str = ""
     support_id: str = ""
+    refreshes: int = 0
 
+
+# What the family remembers and the audit log does not: telling of it is to cost a refresh no write.
+REMEMBERED_ONLY: Final[frozenset[EventName]] = frozenset({"narrowed"})
 
 SENTENCES: Final[dict[str, str]] = {
     "family_created": "The app signed in and got its first refresh token.",
     "replay_tolerated": "Refresh token {presented} came a second time and was answered again with its successor "
     "(a lost answer, or two tabs at once).",
+    "narrowed": "The app asked for less than it was granted: {reason}. What it was granted stays as it is.",
     "superseded": "Refresh token {presented} came again late; its unused successor was replaced by number "
     "{generation}.",
     "store_behind": "Refresh token {presented} is newer than the store knew: the store had lost state.",

@@ -25,6 +25,7 @@ Repeated = Literal[0, 1, 2]  # this generation's parent came again: no, yes, yes
 
 TOLERATED_GENERATIONS = 3  # from the next one on, a repeat by overlap gets an access token only
 NOTABLE_EVENTS = 16  # how many the family remembers
+NARROWED_EVENTS = 4  # how many of them tell of less that was asked for: they push out nothing that matters more
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -39,7 +40,10 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Family(msgspec.Struct, frozen=True):
-    """One authorization and the chain of refresh tokens that came of it; generation 0 means none was issued."""
+    """One authorization and the chain of refresh tokens that came of it; generation 0 means none was issued.
+
+    `refreshes` counts the answers that moved it on: Rotate, Supersede, and each Keep that is written.
+    """
 
     key: FamilyKey
     authorization: Authorization
@@ -58,6 +62,7 @@ class Family(msgspec.Struct, frozen=True):
     retry_key: bytes | None = None
     tolerated: int = 0
     repeated: Repeated = 0
+    refreshes: int = 0
     origin: Origin = Origin()
     last_used_at: Instant = Instant(0)
     history: tuple[Event, ...] = ()
@@ -68,12 +73,16 @@ class Family(msgspec.Struct, frozen=True):
 
 
 class Presented(msgspec.Struct, frozen=True):
-    """A handle whose tags, client and key binding have been proved, and what came with it."""
+    """A handle whose tags, client and key binding have been proved, and what came with it.
+
+    `narrowed` names what was asked for where that is less than what was granted (RFC 6749 §6).
+    """
 
     generation: int
     epoch: int
     retry_key: bytes | None = None
     origin: Origin = Origin()
+    narrowed: str = ""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -223,15 +232,15 @@ def _present_ahead(
     )
     if policy.rotating(family.authorization.cnf):
         return _rotated(head, presented, policy, around, now)
-    kept = _changed(
+    kept = _used(
         head,
+        presented,
+        now,
         epoch=around.store_epoch,
         handle_key=around.handle_key,
         parent=presented.generation,
         parent_epoch=presented.epoch,
         idle_until=_idle_until(family, policy, now),
-        last_used_at=now,
-        origin=presented.origin,
     )
     return Keep(kept, kept)
 
@@ -246,20 +255,16 @@ def _present_head(
         return _rotated(family, presented, policy, around, now)
     if family.parent is None and family.last_used_at >= now:  # else parallel requests would conflict without end
         return Keep(None, family)
-    kept = _changed(
-        family,
-        parent=None,
-        idle_until=_idle_until(family, policy, now),
-        last_used_at=now,
-        origin=presented.origin,
-    )
+    kept = _used(family, presented, now, parent=None, idle_until=_idle_until(family, policy, now))
     return Keep(kept, kept)
 
 
 def _rotated(family: Family, presented: Presented, policy: RefreshPolicy, around: Surroundings, now: Instant) -> Rotate:
     return Rotate(
-        _changed(
+        _used(
             family,
+            presented,
+            now,
             parent=family.generation,
             parent_epoch=family.epoch,
             generation=family.generation + 1,
@@ -271,8 +276,6 @@ def _rotated(family: Family, presented: Presented, policy: RefreshPolicy, around
             retry_key=None if presented.retry_key == family.retry_key else presented.retry_key,
             tolerated=family.tolerated if family.repeated else 0,
             repeated=0,
-            origin=presented.origin,
-            last_used_at=now,
         )
     )
 
@@ -306,10 +309,12 @@ def _superseded(family: Family, presented: Presented, around: Surroundings, now:
     """Row 6. Two holders of one parent could take turns in it for ever, were it not for two things: it counts as
     tolerated, and once the parent got an access token only, no overlap restarts before the next rotation.
     """
+    noted = _noted(family, _event("superseded", family, now, presented, generation=family.generation + 1))
     return Supersede(
-        _changed(
-            family,
-            _event("superseded", family, now, presented, generation=family.generation + 1),
+        _used(
+            msgspec.structs.replace(family, history=noted),
+            presented,
+            now,
             generation=family.generation + 1,
             epoch=around.store_epoch,
             handle_key=around.handle_key,
@@ -317,8 +322,6 @@ def _superseded(family: Family, presented: Presented, around: Surroundings, now:
             rotated_at=family.rotated_at if family.repeated == 2 else now,
             tolerated=family.tolerated + (0 if family.repeated else 1),
             repeated=2 if family.repeated == 2 else 0,
-            origin=presented.origin,
-            last_used_at=now,
         )
     )
 
@@ -340,6 +343,20 @@ def _idle_until(family: Family, policy: RefreshPolicy, now: Instant) -> Instant:
     if family.suspected:
         return family.idle_until
     return Instant(max(family.idle_until, min(now + policy.idle, family.absolute_until)))
+
+
+def _used(family: Family, presented: Presented, now: Instant, **fields: object) -> Family:
+    """The family after an answer that moved it on."""
+    used = {"refreshes": family.refreshes + 1, "origin": presented.origin, "last_used_at": now}
+    return _changed(family, _narrowed(family, presented, now), **used, **fields)
+
+
+def _narrowed(family: Family, presented: Presented, now: Instant) -> Event | None:
+    """Told once for each thing that is asked for, as long as the family remembers it."""
+    told = [event.reason for event in family.history if event.name == "narrowed"]
+    if not presented.narrowed or presented.narrowed in told or len(told) >= NARROWED_EVENTS:
+        return None
+    return _event("narrowed", family, now, presented, reason=presented.narrowed)
 
 
 def _changed(family: Family, event: Event | None = None, **fields: object) -> Family:
@@ -374,4 +391,5 @@ def _event(
         reason=reason,
         network=origin.network,
         agent=origin.agent.hex(),
+        refreshes=family.refreshes,
     )

@@ -10,6 +10,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from detent.core.authorization import Authorization
 from detent.core.changes import Part, ReplaceFamily, SlideSession
 from detent.core.errors import (
     Conflict,
@@ -18,7 +19,7 @@ from detent.core.errors import (
     SlowDown,
     TemporarilyUnavailable,
 )
-from detent.core.events import Event
+from detent.core.events import REMEMBERED_ONLY, Event
 from detent.core.exchange import Form, TokenResponse
 from detent.core.family import (
     Decision,
@@ -80,7 +81,13 @@ class RefreshToken:
             found = await self._proved(screened, request)
             over = found.session_over(request.now)
             around = await self._issuing.surroundings(request.client, found.user_epoch, session_over=over)
-            presented = Presented(screened.generation, screened.epoch, _retry_key_digest(request.form), request.origin)
+            presented = Presented(
+                screened.generation,
+                screened.epoch,
+                _retry_key_digest(request.form),
+                request.origin,
+                _less(request.form, found.family.authorization),
+            )
             decision = decide(found.family, presented, request.client.policy, around, request.now)
             try:
                 return await self._carry_out(decision, found, request)
@@ -167,9 +174,18 @@ def session_used(found: FoundFamily, policy: SessionPolicy, now: Instant) -> tup
 
 
 def _news(before: Family, after: Family, support_id: str) -> tuple[Event, ...]:
-    """The events that this change added to the family's history."""
+    """The events that this change added to the family's history, as the audit log is told them."""
     known = set(before.history)
-    return tuple(msgspec.structs.replace(event, support_id=support_id) for event in after.history if event not in known)
+    new = [event for event in after.history if event not in known and event.name not in REMEMBERED_ONLY]
+    return tuple(msgspec.structs.replace(event, support_id=support_id) for event in new)
+
+
+def _less(form: Form, granted: Authorization) -> str:
+    """What the request asks for where that is less than what was granted; empty where it is not."""
+    scope, resources = set((form.get("scope") or "").split()), set(form.resources)
+    asked = [" ".join(sorted(scope))] if scope and scope < set(granted.scope) else []
+    asked += [f"at {' '.join(sorted(resources))}"] if resources and resources < set(granted.audience) else []
+    return " ".join(asked)
 
 
 def _retry_key_digest(form: Form) -> bytes | None:

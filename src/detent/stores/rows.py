@@ -54,6 +54,7 @@ def hot_values(family: Family) -> tuple[Value, ...]:
         family.retry_key,
         family.tolerated,
         family.repeated,
+        family.refreshes,
         family.origin.agent,
         family.origin.network,
         family.last_used_at,

@@ -11,7 +11,8 @@ from detent.core.changes import Which
 
 _HOT: Final = (
     "version", "status", "ended_by", "suspected", "generation", "epoch", "parent", "parent_epoch", "handle_key",
-    "rotated_at", "idle_until", "retry_key", "tolerated", "repeated", "agent", "network", "last_used_at", "history",
+    "rotated_at", "idle_until", "retry_key", "tolerated", "repeated", "refreshes", "agent", "network", "last_used_at",
+    "history",
 )  # fmt: skip
 _WHOLE: Final = ("body", "absolute_until", *_HOT, "seed")
 

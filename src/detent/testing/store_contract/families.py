@@ -40,6 +40,7 @@ EVERYTHING = a_family(
     retry_key=bytes(range(16)),
     tolerated=4,
     repeated=2,
+    refreshes=12,
     origin=Origin(b"\x00\xff agent", "192.0.2.0/24"),
     last_used_at=NOW + 3,
     history=(an_event("suspected", about="x", generation=9, presented=8), an_event("revoked", reason="user")),
