@@ -137,6 +137,9 @@ def test_every_kind_is_sound_by_default_and_names_its_clause(kind: ClientKind) -
     "overrides",
     [
         Overrides(idle=7200, access_life=3600),
+        Overrides(idle=3599, access_life=3600),
+        Overrides(idle=3601, access_life=3600),
+        Overrides(access_life=86400, absolute=86400),
         Overrides(absolute=100),
         Overrides(overlap=-1),
         Overrides(overlap=601),

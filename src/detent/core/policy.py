@@ -117,10 +117,12 @@ def effective_policy(kind: ClientKind, overrides: Overrides, strategy: str = FAM
         _within("idle", overrides.idle, begun.idle, 1, REFRESH_LIFE_MAX),
         _within("absolute", overrides.absolute, begun.absolute, 1, REFRESH_LIFE_MAX),
     )
-    if policy.idle <= 2 * policy.access_life:
+    as_long_as_the_access_token = overrides.idle == policy.access_life
+    if policy.idle <= 2 * policy.access_life and not as_long_as_the_access_token:
         raise InvalidClientMetadata(
             f"idle ({policy.idle} s) must be longer than twice access_life ({policy.access_life} s): "
-            "otherwise an app that refreshes on time is logged out. Raise idle or lower access_life."
+            "otherwise an app that refreshes on time is logged out. Raise idle or lower access_life; set idle to "
+            "access_life itself if a refresh token is to end with its access token."
         )
     if policy.absolute < policy.idle:
         raise InvalidClientMetadata(f"absolute ({policy.absolute} s) must not be shorter than idle ({policy.idle} s).")
