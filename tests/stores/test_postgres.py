@@ -10,12 +10,14 @@ import pytest
 from detent.audit.chain import Chain
 from detent.audit.verify import verify
 from detent.core.audit import AuditLink, read_link
+from detent.core.changes import changed
 from detent.keys.file import FileKeys
 from detent.stores.migrations import known_migrations
 from detent.stores.postgres import PostgresStore
 from detent.stores.sqlite.connection import open_connection
 from detent.system import SystemEntropy
 from detent.testing.clock import ManualClock
+from detent.testing.factories import an_event
 from detent.testing.store_contract import CompleteStore, StoreContract
 from tests.fixtures import keys_folder
 from tests.postgres import TEMPLATE, Cluster
@@ -89,4 +91,17 @@ async def test_attack_l7_events_that_are_committed_out_of_order_make_a_whole_cha
         second.execute("UPDATE event SET written_by = '1' WHERE seq = 0")
         second.commit()
     assert [(each.kind, each.number) for each in (await verify(store, keys)).findings] == [("inserted", 0)]
+    await store.close()
+
+
+async def test_whoever_reads_on_after_events_that_are_gone_reads_on(conninfo: str) -> None:
+    store = await PostgresStore.open(conninfo)
+    for _ in range(4):
+        await store.apply(changed(events=(an_event(),)))
+    with psycopg.connect(conninfo) as other:
+        other.execute("DELETE FROM event WHERE seq <= 2")
+    assert [row.seq for row in await store.audit_rows(after=2)] == [3, 4]
+    assert [row.seq for row in await store.audit_rows(after=1)] == [3, 4]
+    assert [row.seq for row in await store.audit_rows(after=3)] == [4]
+    assert [row.seq for row in await store.audit_rows(after=4)] == []
     await store.close()

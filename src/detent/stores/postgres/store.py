@@ -18,7 +18,10 @@ from detent.stores.sql_store import SqlStore
 
 # A number is given out before its row is committed, so numbers are not in the order of commits. Transactions are:
 # what was written by one that none under way can precede (whatever database of the server it is in) is settled.
-_AFTER: Final = "(written_by, seq) > (SELECT written_by, seq FROM event WHERE seq <= ? ORDER BY seq DESC LIMIT 1) AND "
+_AFTER: Final = (  # where the row of that number is gone, from where it was
+    "(written_by, seq) > "
+    "(coalesce((SELECT written_by FROM event WHERE seq <= ? ORDER BY seq DESC LIMIT 1), '0'::xid8), ?) AND "
+)
 _IS_SETTLED: Final = "written_by < pg_snapshot_xmin(pg_current_snapshot())"
 _ROWS: Final = "SELECT seq, at, name, about, body FROM event WHERE "
 _SETTLED: Final = _ROWS + "{after}" + _IS_SETTLED + " ORDER BY written_by, seq LIMIT ?"
@@ -66,7 +69,7 @@ class PostgresStore(SqlStore):
                 break
             await asyncio.sleep(pause)
         text = _SETTLED.format(after=_AFTER if after else "")
-        found = await self._backend.read(text, (*([after] if after else []), limit))
+        found = await self._backend.read(text, (*([after, after] if after else []), limit))
         return [rows.audit_row(row) for row in found]
 
     async def audit_rows_between(self, after: int, until: int, *, limit: int = 100) -> Sequence[AuditRow]:
