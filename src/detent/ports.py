@@ -162,6 +162,10 @@ class Directory(Protocol):
         """The chain over the audit log, by number."""
         ...
 
+    async def beats(self) -> int:
+        """How often servers have said that they live on this store; never from memory."""
+        ...
+
     async def last_link(self) -> AuditLink | None: ...
 
     async def webhooks(self) -> Sequence[Webhook]:

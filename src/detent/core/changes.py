@@ -183,6 +183,18 @@ class RemoveUser(msgspec.Struct, frozen=True):
     version: int
 
 
+class Beat(msgspec.Struct, frozen=True):
+    """A server lives on this store: one more."""
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """The store is a copy from the past, and this is known: its handles get a new epoch, everybody is signed out,
+    and what may be used only once is gone, since it may have been used.
+    """
+
+    restore_epoch: int
+
+
 class RaiseServerEpoch(msgspec.Struct, frozen=True):
     """Cut off everything issued until now: one write, never conflicts."""
 
@@ -208,6 +220,7 @@ class RemoveWebhook(msgspec.Struct, frozen=True):
     version: int
 
 
+Operation = RaiseServerEpoch | AppendLink | InsertWebhook | ReplaceWebhook | RemoveWebhook | Beat | Restored
 Part = (
     InsertFamily | ReplaceFamily | EndFamilies
     | InsertSession | ReplaceSession | SlideSession | EndSessions
@@ -216,9 +229,7 @@ Part = (
     | InsertClient | ReplaceClient | RemoveClient
     | InsertApi | ReplaceApi | RemoveApi
     | InsertUser | ReplaceUser | RemoveUser
-    | RaiseServerEpoch
-    | AppendLink
-    | InsertWebhook | ReplaceWebhook | RemoveWebhook
+    | Operation
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from detent.core.audit import AuditLink, AuditRow
 from detent.core.authorization import Epochs
 from detent.core.changes import (
     AppendLink,
+    Beat,
     Changes,
     ConsumeRecord,
     EndFamilies,
@@ -27,6 +28,7 @@ from detent.core.changes import (
     InsertSession,
     InsertUser,
     InsertWebhook,
+    Operation,
     Part,
     RaiseServerEpoch,
     Record,
@@ -42,6 +44,7 @@ from detent.core.changes import (
     ReplaceSession,
     ReplaceUser,
     ReplaceWebhook,
+    Restored,
     SaveConsent,
     SlideSession,
 )
@@ -75,6 +78,7 @@ class MemoryStore:
 
     def __init__(self, store_id: str = "memory") -> None:
         self._installations = {"": Installation(store_id)}
+        self._beats = {"": 0}
         self._clients: dict[str, Client] = {}
         self._apis: dict[str, Api] = {}
         self._users: dict[str, User] = {}
@@ -226,6 +230,10 @@ class MemoryStore:
         await asyncio.sleep(0)
         return _listed(self._links, after, limit)
 
+    async def beats(self) -> int:
+        await asyncio.sleep(0)
+        return self._beats[""]
+
     async def last_link(self) -> AuditLink | None:
         await asyncio.sleep(0)
         return self._links[max(self._links)] if self._links else None
@@ -260,12 +268,14 @@ class MemoryStore:
                     raise Conflict
             case RaiseServerEpoch() | AppendLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook():
                 self._operate(part)
+            case Beat() | Restored():
+                self._operate(part)
             case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
                 self._sign_in(part)
             case _:
                 self._register(part)
 
-    def _operate(self, part: RaiseServerEpoch | AppendLink | InsertWebhook | ReplaceWebhook | RemoveWebhook) -> None:
+    def _operate(self, part: Operation) -> None:
         match part:
             case RaiseServerEpoch():
                 present = self._installations[""]
@@ -279,8 +289,23 @@ class MemoryStore:
                 self._replace(self._webhooks, new.id, new)
             case RemoveWebhook(name, version):
                 self._remove(self._webhooks, name, version)
+            case Beat():
+                self._put(self._beats, "", self._beats[""] + 1)
+            case Restored(restore_epoch):
+                self._restored(restore_epoch)
             case _:
                 assert_never(part)
+
+    def _restored(self, restore_epoch: int) -> None:
+        raised = msgspec.structs.replace(self._installations[""], restore_epoch=restore_epoch)
+        self._put(self._installations, "", raised)
+        for record in list(self._records):
+            self._put(self._records, record, None)
+        for key, session in list(self._sessions.items()):
+            if not session.life.ended_by:
+                life = msgspec.structs.replace(session.life, ended_by="restore")
+                ended = msgspec.structs.replace(session, life=life, version=session.version + 1)
+                self._put(self._sessions, key, ended)
 
     def _sign_in(
         self, part: InsertSession | ReplaceSession | SlideSession | EndSessions | SaveConsent | RemoveConsent

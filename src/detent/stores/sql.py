@@ -175,6 +175,11 @@ CUT_OFF_FOR_EVER: Final = (
 )
 
 INSTALLATION: Final = "SELECT store_id, restore_epoch, server_epoch FROM installation"
+BEATS: Final = "SELECT beats FROM installation"
+BEAT: Final = "UPDATE installation SET beats = beats + 1"
+RESTORED: Final = "UPDATE installation SET restore_epoch = ?"
+FORGET_RECORDS: Final = "DELETE FROM record"
+END_ALL_SESSIONS: Final = "UPDATE session SET ended_by = 'restore', version = version + 1 WHERE ended_by = ''"
 RAISE_SERVER_EPOCH: Final = "UPDATE installation SET server_epoch = server_epoch + 1"
 
 INSERT_EVENT: Final = "INSERT INTO event (at, name, about, body) VALUES (?, ?, ?, ?)"

@@ -21,6 +21,7 @@ from detent.core.changes import (
     RemoveClient,
     ReplaceApi,
     ReplaceClient,
+    Restored,
 )
 from detent.core.client import Client
 from detent.core.consent import Consent
@@ -166,6 +167,10 @@ class SqlStore:
     async def audit_links(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditLink]:
         return [rows.audit_link(row) for row in await self._backend.read(sql.AUDIT_LINKS, (after, limit))]
 
+    async def beats(self) -> int:
+        [(beats,)] = await self._backend.read(sql.BEATS, ())
+        return int(beats)
+
     async def last_link(self) -> AuditLink | None:
         found = await self._backend.read(sql.LAST_LINK, ())
         return rows.audit_link(found[0]) if found else None
@@ -216,7 +221,7 @@ def _remembered_as(part: Part) -> Name | None:
             return "api", api.identifier
         case RemoveApi(identifier, _):
             return "api", identifier
-        case RaiseServerEpoch():
+        case RaiseServerEpoch() | Restored():
             return _INSTALLATION
         case _:
             return None

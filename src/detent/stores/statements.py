@@ -9,6 +9,7 @@ import msgspec
 
 from detent.core.changes import (
     AppendLink,
+    Beat,
     Changes,
     ConsumeRecord,
     EndFamilies,
@@ -20,6 +21,7 @@ from detent.core.changes import (
     InsertSession,
     InsertUser,
     InsertWebhook,
+    Operation,
     Part,
     RaiseServerEpoch,
     RemoveApi,
@@ -34,6 +36,7 @@ from detent.core.changes import (
     ReplaceSession,
     ReplaceUser,
     ReplaceWebhook,
+    Restored,
     SaveConsent,
     SlideSession,
 )
@@ -85,25 +88,35 @@ def _steps(part: Part) -> tuple[Step, ...]:
         case ConsumeRecord(kind, name, version, now):
             return (Step(sql.CONSUME_RECORD, (kind, name, version, now)),)
         case RaiseServerEpoch() | AppendLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook():
-            return (_operation_step(part),)
+            return _operation_steps(part)
+        case Beat() | Restored():
+            return _operation_steps(part)
         case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
             return (_session_step(part),)
         case _:
             return _registration_steps(part)
 
 
-def _operation_step(part: RaiseServerEpoch | AppendLink | InsertWebhook | ReplaceWebhook | RemoveWebhook) -> Step:
+def _operation_steps(part: Operation) -> tuple[Step, ...]:
     match part:
         case RaiseServerEpoch():
-            return Step(sql.RAISE_SERVER_EPOCH, ())
+            return (Step(sql.RAISE_SERVER_EPOCH, ()),)
         case AppendLink(new):
-            return Step(sql.APPEND_LINK, (new.number, new.body, new.tag))
+            return (Step(sql.APPEND_LINK, (new.number, new.body, new.tag)),)
         case InsertWebhook(new):
-            return Step(sql.INSERT_WEBHOOK, (new.id, new.version, json_of(new)))
+            return (Step(sql.INSERT_WEBHOOK, (new.id, new.version, json_of(new))),)
         case ReplaceWebhook(new):
-            return Step(sql.REPLACE_WEBHOOK, (new.version, json_of(new), new.id, new.version - 1))
+            return (Step(sql.REPLACE_WEBHOOK, (new.version, json_of(new), new.id, new.version - 1)),)
         case RemoveWebhook(name, version):
-            return Step(sql.REMOVE_WEBHOOK, (name, version))
+            return (Step(sql.REMOVE_WEBHOOK, (name, version)),)
+        case Beat():
+            return (Step(sql.BEAT, ()),)
+        case Restored(restore_epoch):
+            return (
+                Step(sql.RESTORED, (restore_epoch,)),
+                Step(sql.FORGET_RECORDS, (), must_change=False),
+                Step(sql.END_ALL_SESSIONS, (), must_change=False),
+            )
         case _:
             assert_never(part)
 

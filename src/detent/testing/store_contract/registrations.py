@@ -4,8 +4,12 @@
 import msgspec
 
 from detent.core.changes import (
+    Beat,
+    EndSessions,
     InsertApi,
     InsertClient,
+    InsertRecord,
+    InsertSession,
     InsertUser,
     RaiseServerEpoch,
     RemoveApi,
@@ -14,11 +18,12 @@ from detent.core.changes import (
     ReplaceApi,
     ReplaceClient,
     ReplaceUser,
+    Restored,
 )
 from detent.core.client import SecretDigest
 from detent.core.ids import ClientId, Subject
 from detent.core.policy import Overrides
-from detent.testing.factories import NOW, a_client, a_user, an_api
+from detent.testing.factories import NOW, a_client, a_record, a_session, a_user, an_api
 from detent.testing.store_contract.base import CompleteStore, Contract, conflicts, write
 
 replace = msgspec.structs.replace
@@ -137,3 +142,22 @@ class RegistrationContract(Contract):
         assert await store.installation() == replace(before, server_epoch=1)
         await write(store, RaiseServerEpoch(), RaiseServerEpoch())
         assert await store.installation() == replace(before, server_epoch=3)
+
+    async def test_beats_are_counted_and_never_remembered(self, store: CompleteStore) -> None:
+        assert await store.beats() == 0
+        for beats in (1, 2):
+            await write(store, Beat())
+            assert await store.beats() == beats
+
+    async def test_a_restored_store_has_a_new_epoch_and_nothing_that_may_have_been_used(
+        self, store: CompleteStore
+    ) -> None:
+        before = await store.installation()
+        ended, live = a_session(1), a_session(2)
+        await write(store, InsertRecord(a_record()), InsertSession(ended), InsertSession(live))
+        await write(store, EndSessions(ended.key.placement, ended.subject, "user", only=ended.sid))
+        await write(store, Restored(7), Beat())
+        assert await store.installation() == replace(before, restore_epoch=7)
+        assert await store.record("test", "one") is None
+        found = [await store.session(session.key) for session in (ended, live)]
+        assert [each and each.session.life.ended_by for each in found] == ["user", "restore"]
