@@ -6,8 +6,10 @@ from detent.cli.apis import api
 from detent.cli.audit import audit
 from detent.cli.clients import client
 from detent.cli.config import config
+from detent.cli.doctor import doctor
 from detent.cli.families import family
 from detent.cli.keys import key
+from detent.cli.recovery import backup, restore
 from detent.cli.serve import serve
 from detent.cli.up import up
 from detent.cli.users import user
@@ -20,5 +22,5 @@ def main() -> None:
     """A self-hosted OAuth 2.1 and OpenID Connect server. `detent up` shows it; `detent serve` is production."""
 
 
-for command in (up, serve, client, api, user, key, family, audit, webhook, config):
+for command in (up, serve, client, api, user, key, family, audit, webhook, config, backup, restore, doctor):
     main.add_command(command)

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
+from detent.cli.mark import beat, beat_for_ever, served
 from detent.cli.office import Office
 from detent.cli.operation import Failure
 from detent.core.errors import StoreUnavailable
@@ -43,17 +44,22 @@ def _loop_factory() -> Any:
 
 @asynccontextmanager
 async def at_work(office: Office) -> AsyncIterator[None]:
-    """What goes on beside the requests, until the block ends; none of it stops another."""
+    """What goes on beside the requests, until the block ends; none of it stops another.
+
+    Raises StoreUnavailable where the store is not the one that was served last.
+    """
     outside = office.outside
-    sweep = partial(_sweep_for_ever, outside.store, outside.clock)
-    chores: tuple[Chore, ...] = (sweep, office.chain.run, office.courier.run)
-    tasks = [asyncio.create_task(_kept_going(chore)) for chore in chores]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    with served(office.settings.data):
+        await beat(office)
+        sweep = partial(_sweep_for_ever, outside.store, outside.clock)
+        chores: tuple[Chore, ...] = (sweep, office.chain.run, office.courier.run, partial(beat_for_ever, office))
+        tasks = [asyncio.create_task(_kept_going(chore)) for chore in chores]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _kept_going(chore: Chore) -> None:

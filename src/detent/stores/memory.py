@@ -266,9 +266,10 @@ class MemoryStore:
             case ConsumeRecord(kind, key, version, now):
                 if self._remove(self._records, (kind, key), version).expires_at <= now:
                     raise Conflict
-            case RaiseServerEpoch() | AppendLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook():
-                self._operate(part)
-            case Beat() | Restored():
+            case (
+                RaiseServerEpoch() | AppendLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook()
+                | Beat() | Restored()
+            ):  # fmt: skip
                 self._operate(part)
             case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
                 self._sign_in(part)

@@ -87,9 +87,10 @@ def _steps(part: Part) -> tuple[Step, ...]:
             return (Step(sql.REPLACE_RECORD, values),)
         case ConsumeRecord(kind, name, version, now):
             return (Step(sql.CONSUME_RECORD, (kind, name, version, now)),)
-        case RaiseServerEpoch() | AppendLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook():
-            return _operation_steps(part)
-        case Beat() | Restored():
+        case (
+            RaiseServerEpoch() | AppendLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook()
+            | Beat() | Restored()
+        ):  # fmt: skip
             return _operation_steps(part)
         case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
             return (_session_step(part),)
