@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from detent.core.api import Api
+from detent.core.ids import Seconds
 from detent.core.policy import DAY, MINUTE, Overrides
+from detent.identity.throttle import Allowance, Allowances
 from tests.examples import ROOT, present, ran, registered, serving
 from tests.mission.test_a_tokens import claims_of
 from tests.serving import Detent, running
@@ -20,8 +22,9 @@ PEOPLE = {"user1": "password1", "user2": "password2"}
 
 
 class Small:
-    def __init__(self, detent: Detent, http: httpx.Client, folder: Path) -> None:
+    def __init__(self, detent: Detent, http: httpx.Client, folder: Path, env: dict[str, str]) -> None:
         self.detent = detent
+        self.env = env
         self.http = http
         self.folder = folder
 
@@ -48,29 +51,34 @@ class Small:
         return renewed
 
 
+def prepared(detent: Detent) -> dict[str, str]:
+    """What examples.start registers; the environment that it makes of it."""
+    now = detent.clock.now()
+    apis = {
+        AUDIENCE: Api(AUDIENCE, now, "Small app", access_life=10 * MINUTE),
+        FIRST: Api(FIRST, now, "Small app, first minute", access_life=MINUTE),
+    }
+    for username, password in PEOPLE.items():
+        detent.thread.call(detent.house.people.add(username, password, {}))
+    env = registered(
+        detent,
+        "small-app",
+        apis=apis,
+        grant_types=("password", "refresh_token"),
+        scope=(),
+        default_audience=AUDIENCE,
+        overrides=Overrides(rotating=True, overlap=0, idle=30 * DAY, absolute=30 * DAY),
+    )
+    return {**env, "AUDIENCE": AUDIENCE, "FIRST_AUDIENCE": FIRST}
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, keys_folder: Path) -> Iterator[Small]:
     folder = tmp_path_factory.mktemp("small")
     with running(folder, keys_folder, clock=present()) as detent:
-        now = detent.clock.now()
-        apis = {
-            AUDIENCE: Api(AUDIENCE, now, "Small app", access_life=10 * MINUTE),
-            FIRST: Api(FIRST, now, "Small app, first minute", access_life=MINUTE),
-        }
-        env = registered(
-            detent,
-            "small-app",
-            apis=apis,
-            grant_types=("password", "refresh_token"),
-            scope=(),
-            default_audience=AUDIENCE,
-            overrides=Overrides(rotating=True, overlap=0, idle=30 * DAY, absolute=30 * DAY),
-        )
-        for username, password in PEOPLE.items():
-            detent.thread.call(detent.house.people.add(username, password, {}))
-        env |= {"AUDIENCE": AUDIENCE, "FIRST_AUDIENCE": FIRST}
+        env = prepared(detent)
         with serving("small_app", "--port", "0", env=env) as http:
-            yield Small(detent, http, folder)
+            yield Small(detent, http, folder, env)
 
 
 def test_e6_the_app_says_what_it_is(small: Small) -> None:
@@ -198,3 +206,31 @@ def test_e12_no_password_is_kept_in_plain(small: Small) -> None:
     assert b"user1" in kept
     for password in PEOPLE.values():
         assert password.encode() not in kept
+
+
+def test_e8_who_guesses_too_often_is_told_to_wait(tmp_path: Path, keys_folder: Path) -> None:
+    few = Allowances(account_here=Allowance(2, Seconds(60)))
+    with (
+        running(tmp_path, keys_folder, clock=present(), allowances=few) as detent,
+        serving("small_app", "--port", "0", env=(env := prepared(detent))) as http,
+    ):
+        small = Small(detent, http, tmp_path, env)
+        answers = [small.login("user1", "wrong") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [401, 401, 429]
+        assert answers[-1].json() == {"error": "Too many attempts"}
+        assert 0 < int(answers[-1].headers["retry-after"]) <= 60
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"CLIENT_SECRET": "wrong"}, "The authorization server refuses this app: invalid_client"),
+        ({"ISSUER": "http://127.0.0.1:1/"}, "The authorization server does not answer"),
+    ],
+)
+def test_e8_what_is_wrong_with_the_app_is_not_blamed_on_the_person(
+    small: Small, change: dict[str, str], told: str
+) -> None:
+    with serving("small_app", "--port", "0", env={**small.env, **change}) as http:
+        answer = http.post("/login", json={"username": "user1", "password": "password1"})
+        assert (answer.status_code, answer.json()) == (503, {"error": told})
