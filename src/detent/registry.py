@@ -114,6 +114,10 @@ class TokenFormat(Protocol):
         """Whether the token has this form; says nothing of its being authentic."""
         ...
 
+    def said(self, token: str) -> Mapping[str, Any] | None:
+        """What the token claims, expired or not, authentic or not; None where that cannot be read."""
+        ...
+
     def read(self, token: str, audience: str | None, now: Instant) -> Mapping[str, Any] | None:
         """The claims of an authentic token that has not expired, for `audience` if one is named; else None."""
         ...

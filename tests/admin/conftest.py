@@ -1,3 +1,3 @@
-from tests.fixtures import detent, keys_folder
+from tests.fixtures import detent, keys_folder, standing
 
-__all__ = ["detent", "keys_folder"]
+__all__ = ["detent", "keys_folder", "standing"]

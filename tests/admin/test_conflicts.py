@@ -39,7 +39,7 @@ class Admin:
         keys = FileKeys.open(keys_folder, clock)
         outside = Outside(self.store, self.store, keys, clock, SystemEntropy(), ListSink(), passwords)
         house = House(outside, issuer="https://id.example/")
-        self.families = Families(house.issuing, house.ending, self.store, clock)
+        self.families = Families(house.issuing, house.access, house.ending, self.store, clock)
         self.registrations = Registrations(
             self.store,
             keys,

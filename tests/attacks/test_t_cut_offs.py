@@ -69,7 +69,7 @@ class Office:
 
     def __init__(self, detent: Detent) -> None:
         house, outside = detent.house, detent.house.outside
-        self.families = Families(house.issuing, house.ending, outside.directory, outside.clock)
+        self.families = Families(house.issuing, house.access, house.ending, outside.directory, outside.clock)
         self.registrations = Registrations(
             outside.store,
             outside.keys,

@@ -87,9 +87,11 @@ def test_a_pasted_refresh_token_is_told_and_neither_spent_nor_repeated(
     pasted = signed_in.tokens[number - 1]
     explained = desk.json("family", "explain", "-", stdin=pasted + "\n")
     assert (explained["generation_presented"], explained["family"]["id"]) == (number, signed_in.id)
-    told = "\n".join(explained["told"])
-    assert f"This is refresh token {number}; the present one is 3." in told
-    assert told.endswith(f"Presented now from the same place: {meaning}")
+    assert explained["told"][:2] == [
+        f"This is refresh token {number}; the present one is 3.",
+        f"Presented now from the same place: {meaning}",
+    ]
+    assert explained["end"] is None
     assert pasted[-20:] not in desk("family", "explain", pasted)
     assert desk.json("family", "show", signed_in.id)["status"] == "live"
 
@@ -99,18 +101,31 @@ def test_reuse_is_told_by_the_support_id_of_the_answer(running: Process, desk: C
     told = story(desk, refused["support_id"])
     assert "The answer with this support id" in told
     assert "Refresh token 1 had been used before and was presented again" in told
-    assert told.endswith(
-        "It is over. It ended because a refresh token of it was presented twice: one of two holders was a thief."
+    assert "because a used refresh token was presented again: one of two holders was a thief." in told
+    later = desk.json("family", "explain", signed_in.tokens[2])
+    assert later["told"][1] == "Presented now from the same place: refused, and nothing changes: it is over."
+    assert later["end"] == {"reason": "reuse", "by": "reuse", "at": later["family"]["history"][-1]["at"]}
+
+
+def test_a_plain_refusal_is_told_by_its_support_id_and_the_servers_log(
+    running: Process, desk: Cli, signed_in: SignedIn
+) -> None:
+    desk("family", "revoke", signed_in.id)
+    support_id = refresh(running, signed_in.tokens[2]).json()["support_id"]
+    assert "give that with --log FILE" in desk.refused("family", "explain", support_id)[1]
+    explained = desk.json("family", "explain", support_id, "--log", str(running.log))
+    assert explained["family"]["id"] == signed_in.id
+    assert re.fullmatch(
+        f"The answer with this support id, at .*: revoked, family {signed_in.id}.", explained["told"][0]
     )
-    later = story(desk, signed_in.tokens[2])
-    assert later.endswith("Presented now from the same place: refused, and nothing changes: it is over.")
+    assert desk.refused("family", "explain", "0" * 12, "--log", str(running.log))[0] == "not_found"
 
 
 def test_a_revoked_family_is_over_and_says_by_whom(running: Process, desk: Cli, signed_in: SignedIn) -> None:
     ended = desk.json("family", "revoke", signed_in.id)
     assert (ended["status"], ended["ended_by"]) == ("revoked", "operator")
     assert refresh(running, signed_in.tokens[2]).json()["error"] == "invalid_grant"
-    assert story(desk, signed_in.id).endswith("It is over. It was revoked (operator).")
+    assert "It is over. An operator ended it at 20" in story(desk, signed_in.id)
     assert desk.json("family", "revoke", signed_in.id) == ended
     assert [event.name for event in desk.events() if event.about == signed_in.id] == ["family_created", "revoked"]
 
@@ -120,9 +135,11 @@ def test_a_cut_off_says_for_whom(desk: Cli, running: Process) -> None:
     token(running, grant_type="password", username="eve", password="eve")
     (family,) = desk.json("family", "list", "--user", "eve")
     desk("user", "update", "eve", "--disable")
-    assert "everything issued before was cut off for the person." in story(desk, family["id"])
+    assert "with everything issued to the person until then (disabled)." in story(desk, family["id"])
+    assert story(desk, family["id"]).endswith("cannot sign in before: detent user update eve --enable.")
     desk("user", "remove", "eve")
     assert re.match(r"[0-9a-f]{32} \(removed\) signed in", story(desk, family["id"]))
+    assert story(desk, family["id"]).endswith("Nobody can sign in as this person any more.")
 
 
 def test_an_altered_token_is_no_token_of_ours(desk: Cli, signed_in: SignedIn) -> None:

@@ -118,6 +118,7 @@ def family_document(family: Family) -> Document:
         "ended_by": family.ended_by,
         "suspected": family.suspected,
         "generation": family.generation,
+        "refreshes": family.refreshes,
         "created_at": authorization.created_at,
         "rotated_at": family.rotated_at,
         "last_used_at": family.last_used_at,

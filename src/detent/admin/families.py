@@ -1,15 +1,18 @@
 """Families for the people who run the server: found, told as a story, ended.
 
-The story is what the row and its history say, in sentences; what presenting a refresh token would mean now is asked
+The story is told by story.py, from what is read here; what presenting a refresh token would mean now is asked
 of `decide` in core/family.py and changes nothing. Rule: no token and no tag is ever repeated in an answer.
 """
 
-from datetime import UTC, datetime
-from typing import Final, assert_never
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, Final, assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from detent.admin.errors import NotFound
+from detent.admin.story import SERVER, End, Known, end_of, sentences, when
 from detent.core.authorization import Epochs
 from detent.core.changes import RaiseServerEpoch, changed
 from detent.core.client import Client
@@ -20,33 +23,28 @@ from detent.core.family import (
     Family,
     Keep,
     Presented,
-    Reason,
     Refuse,
     Repeat,
     Reuse,
     Rotate,
     Supersede,
     decide,
-    why_over,
 )
 from detent.core.ids import FamilyKey, Instant
 from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
 from detent.ports import Clock, Directory, FoundFamily
 from detent.registry import RefreshStrategy, strategy_of
-from detent.tokens.access import present_epochs
+from detent.tokens.access import AccessTokens
 from detent.tokens.handle import REFRESH_PREFIX, family_of, is_of
 
-SERVER: Final = "server"  # what an event is about that concerns everybody
 _PORTION: Final = 1000
+_FAMILY: Final = re.compile(r"family ([A-Za-z0-9_-]{24})$")
 
-WHY_OVER: Final[dict[Reason, str]] = {
-    "revoked": "It was revoked ({ended_by}).",
-    "compromised": "It ended because a refresh token of it was presented twice: one of two holders was a thief.",
-    "idle": "It was not used in time: its idle end was {idle_until}.",
-    "absolute": "It has reached its absolute end: {absolute_until}.",
-    "session_over": "It ended with the sign-in that it came of: it was granted without offline_access.",
-}
+
+class _Logged(msgspec.Struct, frozen=True):
+    time: str
+    message: str
 
 
 class Story(msgspec.Struct, frozen=True):
@@ -55,11 +53,15 @@ class Story(msgspec.Struct, frozen=True):
     family: Family | None
     sentences: tuple[str, ...]
     generation_presented: int | None = None
+    end: End | None = None
 
 
 class Families:
-    def __init__(self, issuing: Issuing, ending: Ending, directory: Directory, clock: Clock) -> None:
+    def __init__(
+        self, issuing: Issuing, access: AccessTokens, ending: Ending, directory: Directory, clock: Clock
+    ) -> None:
         self._issuing = issuing
+        self._access = access
         self._ending = ending
         self._store = issuing.store
         self._directory = directory
@@ -83,16 +85,20 @@ class Families:
         event = Event("cut_off_raised", self._clock.now(), about=SERVER, reason="operator")
         await self._store.apply(changed(RaiseServerEpoch(), events=(event,)))
 
-    async def explain(self, text: str) -> Story:
-        """The story behind a family's id, a refresh token, or the support id of an answer. Raises NotFound."""
+    async def explain(self, text: str, log: Iterable[str] = ()) -> Story:
+        """The story behind a family's id, a refresh or access token, or the support id of an answer.
+
+        `log` is the server's: it alone knows the support id of a refusal that changed nothing. Raises NotFound.
+        """
         if text.startswith(REFRESH_PREFIX):
             return await self._explain_token(text)
         if strategy := strategy_of(text, self._issuing.strategies):
             return await self._explain_jwt(text, strategy)
+        if claims := self._access.said(text):
+            return await self._explain_access_token(claims)
         if FamilyKey.parse(text):
-            found = await self.find(text)
-            return Story(found.family, await self._told(found))
-        return await self._explain_support_id(text)
+            return await self._story(await self.find(text))
+        return await self._explain_support_id(text, log)
 
     async def _explain_token(self, token: str) -> Story:
         key = family_of(token)
@@ -105,14 +111,14 @@ class Families:
             raise InvalidRequest("This looks like a refresh token of ours, but its tags are wrong: it was altered.")
         client = await self._store.client(family.authorization.client_id)
         presented = Presented(handle.generation, handle.epoch, origin=family.origin)
-        sentences = [f"This is refresh token {handle.generation}; the present one is {family.generation}."]
+        this = [f"This is refresh token {handle.generation}; the present one is {family.generation}."]
         if client:
             now = self._clock.now()
             over = found.session_over(now)
             around = await self._issuing.surroundings(client, found.user_epoch, session_over=over)
             decision = decide(family, presented, client.policy, around, now)
-            sentences.append(f"Presented now from the same place: {_meaning(decision, client)}")
-        return Story(family, (*await self._told(found), *sentences), handle.generation)
+            this.append(f"Presented now from the same place: {_meaning(decision, client)}")
+        return replace(await self._story(found, *this), generation_presented=handle.generation)
 
     async def _explain_jwt(self, token: str, strategy: RefreshStrategy) -> Story:
         key = strategy.family_of(token)
@@ -120,66 +126,76 @@ class Families:
         if found is None:
             raise NotFound("This is no refresh token of a sign-in that this store knows: it was altered, or swept.")
         this = f"This says that it is one of its refresh tokens ({strategy.name}); whether it is was not checked."
-        return Story(found.family, (*await self._told(found), this))
+        return await self._story(found, this)
 
-    async def _explain_support_id(self, support_id: str) -> Story:
-        after = 0
-        while events := await self._directory.events(after=after, limit=_PORTION):
-            for number, event in events:
-                after = number
-                if support_id and event.support_id == support_id:
-                    return await self._explain_event(event)
+    async def _explain_access_token(self, claims: Mapping[str, Any]) -> Story:
+        until, now = claims.get("exp"), self._clock.now()
+        if not isinstance(until, int):
+            raise InvalidRequest("This looks like an access token, but it says nothing of when it ends: none of ours.")
+        this = f"This says that it is an access token that {'expired' if now >= until else 'expires'} at "
+        this += f"{when(Instant(until))}; whether it is was not checked."
+        key = FamilyKey.parse(str(claims.get("authorization_id", "")))
+        if key is None:
+            return Story(None, (this, "It is a client's own token (client_credentials): there is no family behind it."))
+        found = await self._store.family(key)
+        if found is None:
+            raise NotFound("This is no access token of a family that this store knows: it was altered, or swept.")
+        return await self._story(found, this)
+
+    async def _explain_support_id(self, support_id: str, log: Iterable[str]) -> Story:
+        async for event in self._events():
+            if support_id and event.support_id == support_id:
+                return await self._explain_event(event)
+        for text in log if support_id else ():
+            if refusal := _refusal(text, support_id):
+                key = FamilyKey.parse(refusal[1])
+                found = await self._store.family(key) if key else None
+                return await self._story(found, refusal[0]) if found else Story(None, (refusal[0],))
         raise NotFound(
-            f"The audit log holds no support id {support_id[:40]!r}: only what changed something is in it. The "
-            "reason of a plain refusal is in the server's log, under the same id."
+            f"The audit log holds no support id {support_id[:40]!r}: only what changed something is in it. A plain "
+            "refusal is in the server's log, under the same id: give that with --log FILE."
         )
 
     async def _explain_event(self, event: Event) -> Story:
         this = f"The answer with this support id, at {when(event.at)}: {told(event)}"
         key = FamilyKey.parse(event.about)
         found = await self._store.family(key) if key else None
-        if found is None:
-            return Story(None, (this,))
-        return Story(found.family, (this, *await self._told(found)))
+        return await self._story(found, this) if found else Story(None, (this,))
 
-    async def _told(self, found: FoundFamily) -> tuple[str, ...]:
-        family, now = found.family, self._clock.now()
-        granted = family.authorization
+    async def _events(self, about: str | None = None) -> AsyncIterator[Event]:
+        after = 0
+        while events := await self._directory.events(about=about, after=after, limit=_PORTION):
+            for number, event in events:
+                after = number
+                yield event
+
+    async def _story(self, found: FoundFamily, *this: str) -> Story:
+        """After what there is to say of `this`, which was pasted, the whole story."""
+        granted = found.family.authorization
         client = await self._store.client(granted.client_id)
-        user = await self._directory.user(granted.subject)
-        person = user.username if user else f"{granted.subject} (removed)"
-        app = (client.client_name or client.client_id) if client else f"{granted.client_id} (removed)"
-        scope = " ".join(granted.scope) or "no scope"
-        opening = f"{person} signed in to {app} at {when(granted.created_at)}, for {scope}."
-        standing = await self._standing(found, client, now)
-        return opening, *(_line(event) for event in family.history), standing, *self._by_strategy(family, client)
+        server = (await self._store.installation()).server_epoch
+        epochs = Epochs(found.user_epoch, client.epoch if client else granted.epochs.client, server)
+        sessions = await self._directory.sessions(granted.subject)
+        about = (granted.subject, granted.client_id, SERVER)
+        known = Known(
+            found,
+            client,
+            await self._directory.user(granted.subject),
+            epochs,
+            next((each.device for each in sessions if each.sid == granted.session_id), ""),
+            {each.origin.agent.hex(): each.device for each in sessions},
+            tuple([event for name in about async for event in self._events(name) if event.at >= granted.created_at]),
+            self._clock.now(),
+        )
+        end = end_of(known)
+        return Story(found.family, (*this, *sentences(known, end, self._by_strategy(found.family, client))), end=end)
 
-    def _by_strategy(self, family: Family, client: Client | None) -> tuple[str, ...]:
+    def _by_strategy(self, family: Family, client: Client | None) -> str:
         """What there is to say of JWT refresh tokens, which have no generation."""
         strategy = self._issuing.strategies.get(client.refresh_strategy) if client else None
         if strategy is None or family.generation:
-            return ()
-        return (f"Its refresh tokens are JWTs by the strategy {strategy.name}. {strategy.told}",)
-
-    async def _standing(self, found: FoundFamily, client: Client | None, now: Instant) -> str:
-        """How it is now, and why it is over if it is."""
-        family = found.family
-        if client is None:
-            return "It is over: its client was removed."
-        epochs = await present_epochs(self._store, client, found.user_epoch)
-        over = why_over(family, epochs, now, session_over=found.session_over(now))
-        ends = {"idle_until": when(family.idle_until), "absolute_until": when(family.absolute_until)}
-        if over == "cut_off":
-            return f"It is over: everything issued before was cut off for {_whom(family.authorization.epochs, epochs)}."
-        if over:
-            return f"It is over. {WHY_OVER[over].format(ended_by=family.ended_by, **ends)}"
-        if not family.generation:
-            return f"It lives until {ends['absolute_until']} at the latest."
-        suspected = " It is suspected: it ends at the next sign-in." if family.suspected else ""
-        return (
-            f"It lives with refresh token {family.generation}, last used at {when(family.last_used_at)}: until "
-            f"{ends['idle_until']} if it is not used again, until {ends['absolute_until']} at the latest.{suspected}"
-        )
+            return ""
+        return f"Its refresh tokens are JWTs by the strategy {strategy.name}. {strategy.told}"
 
 
 def _meaning(decision: Decision, client: Client) -> str:
@@ -206,17 +222,14 @@ def _meaning(decision: Decision, client: Client) -> str:
             assert_never(decision)
 
 
-def _whom(issued: Epochs, present: Epochs) -> str:
-    behind = {"the person": issued.user < present.user, "the client": issued.client < present.client}
-    return " and ".join(name for name, is_behind in behind.items() if is_behind) or "everybody"
-
-
-def _line(event: Event) -> str:
-    whence = f" From {event.network}." if event.network else ""
-    support = f" Support id {event.support_id}." if event.support_id else ""
-    return f"{when(event.at)}  {told(event)}{whence}{support}"
-
-
-def when(instant: Instant | None) -> str:
-    """A point in time as people read it."""
-    return "-" if instant is None else datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _refusal(text: str, support_id: str) -> tuple[str, str] | None:
+    """A line of the server's log, if it is of this id: as a sentence, and the family that it names."""
+    try:
+        logged = msgspec.json.decode(text, type=_Logged)
+    except msgspec.MsgspecError:
+        return None
+    _, of_this, detail = logged.message.partition(f"support_id={support_id}: ")
+    if not of_this:
+        return None
+    named = _FAMILY.search(detail)
+    return f"The answer with this support id, at {logged.time}: {detail}.", named[1] if named else ""

@@ -6,7 +6,7 @@ from typing import Any
 import click
 import msgspec
 
-from detent.admin.families import when
+from detent.admin.story import when
 from detent.audit.verify import Head, Report
 from detent.audit.verify import verify as verified
 from detent.cli.choices import together

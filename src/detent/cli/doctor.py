@@ -7,7 +7,7 @@ from typing import Final
 import click
 import msgspec
 
-from detent.admin.families import when
+from detent.admin.story import when
 from detent.cli.mark import REFUSALS, mark_of, read_mark
 from detent.cli.office import STORE_FILE, Office
 from detent.cli.operation import Answer, operation

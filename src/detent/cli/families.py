@@ -1,13 +1,14 @@
 """`detent family …`: who holds refresh tokens, why one was refused, and ending them."""
 
 import sys
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
+import msgspec
 
 from detent.admin.documents import family_document
 from detent.admin.errors import NotFound
-from detent.admin.families import when
+from detent.admin.story import when
 from detent.cli.choices import paging
 from detent.cli.office import Office
 from detent.cli.operation import Answer, facts, operation, table
@@ -53,15 +54,18 @@ async def show(office: Office, id: str) -> Answer:
 @family.command(**ID_COMMAND)
 @operation()
 @click.argument("what")
-async def explain(office: Office, what: str) -> Answer:
-    """Tell the story of a family: by its id, by a refresh token of it, or by the support id of an answer.
+@click.option("--log", type=click.File(errors="replace"), metavar="FILE", help="The server's log, for a support id.")
+async def explain(office: Office, what: str, log: TextIO | None) -> Answer:
+    """Tell the story of a family: why somebody was signed out, or until when it lives, and what to do next.
 
-    With `-` it is read from stdin, which keeps a refresh token out of the list of processes.
+    WHAT is its id, a refresh or access token of it (even an expired one), or the support id of an answer. With `-` it
+    is read from stdin, which keeps a token out of the list of processes.
     """
-    story = await office.families.explain(sys.stdin.readline().strip() if what == "-" else what)
+    story = await office.families.explain(sys.stdin.readline().strip() if what == "-" else what, log or ())
     document = {
         "family": family_document(story.family) if story.family else None,
         "generation_presented": story.generation_presented,
+        "end": msgspec.structs.asdict(story.end) if story.end else None,
         "told": story.sentences,
     }
     return Answer(document, "\n".join(story.sentences))

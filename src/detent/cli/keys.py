@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import click
 
-from detent.admin.families import when
+from detent.admin.story import when
 from detent.cli.office import Office
 from detent.cli.operation import Answer, operation, table
 from detent.core.api import SigningAlg

@@ -59,7 +59,7 @@ class Office:
         self.webhooks = Webhooks(*ports)
         development = LOOPBACK if (settings.data / SECRETS_FILE).exists() else ()
         self.courier = Courier(*ports, Outbound((*outbound_networks(settings), *development)))
-        self.families = Families(house.issuing, house.ending, outside.directory, outside.clock)
+        self.families = Families(house.issuing, house.access, house.ending, outside.directory, outside.clock)
 
 
 @asynccontextmanager

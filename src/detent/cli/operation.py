@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from detent.admin.errors import ChangedMeanwhile
-from detent.admin.families import when
+from detent.admin.story import when
 from detent.cli.office import opened
 from detent.core.errors import Conflict, OAuthError, StoreUnavailable
 from detent.core.ids import Instant

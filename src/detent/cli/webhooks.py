@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from detent.admin.documents import webhook_document
-from detent.admin.families import when
+from detent.admin.story import when
 from detent.cli.office import Office
 from detent.cli.operation import Answer, Failure, facts, operation, table
 from detent.core.webhook import Webhook

@@ -77,6 +77,13 @@ class RefreshToken:
     async def issue(self, request: TokenRequest, screened: RefreshHandle | RefreshStrategy) -> TokenResponse:
         if not isinstance(screened, RefreshHandle):
             return await screened.redeem(request.form.values["refresh_token"], request)
+        try:
+            return await self._redeem(screened, request)
+        except InvalidGrant as refusal:
+            refusal.detail += f", family {screened.key.text}"  # so that the log leads there
+            raise
+
+    async def _redeem(self, screened: RefreshHandle, request: TokenRequest) -> TokenResponse:
         for _ in range(_ATTEMPTS):
             found = await self._proved(screened, request)
             over = found.session_over(request.now)

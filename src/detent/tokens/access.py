@@ -39,6 +39,13 @@ class AccessTokens:
                 return token_format.read(token, audience, now)
         return None
 
+    def said(self, token: str) -> Mapping[str, Any] | None:
+        """What a token claims, expired or not, which of a JWT proves nothing; None if it is no access token."""
+        for token_format in self._formats.values():
+            if token_format.recognises(token):
+                return token_format.said(token)
+        return None
+
     async def live(self, token: str, now: Instant, audience: str | None = None) -> LiveAccessToken | None:
         """The token, if nothing has ended it; else None."""
         claims = self.read(token, now, audience)
