@@ -159,7 +159,7 @@ class Directory(Protocol):
         ...
 
     async def audit_links(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditLink]:
-        """The chain over the audit log, by number."""
+        """The chain over the audit log, by number; an anchor, if there is one, has number 0."""
         ...
 
     async def beats(self) -> int:

@@ -11,12 +11,17 @@ from typing import Any
 import apsw
 import httpx
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from detent.audit.chain import Chain
+from detent.audit.prune import prune
 from detent.cli.main import main
+from detent.core.changes import InsertWebhook
+from detent.core.errors import InvalidRequest
+from detent.core.ids import Instant
+from detent.core.webhook import SecretSeed, Webhook
 from tests.cli.conftest import Process, process
-from tests.serving import Detent, running
+from tests.serving import START, Detent, running
 
 pytestmark = pytest.mark.sqlite  # what is tampered with is its file; tests/stores/test_postgres.py has the other order
 
@@ -220,6 +225,69 @@ def test_attack_l7_an_export_goes_on_where_the_last_one_ended(log: Log) -> None:
     assert exported(log.data, "--after", "4") == whole[4:]
     log.tampered(lambda db: db.execute("UPDATE event SET body = '[1' WHERE seq = 2"))
     assert json.loads(exported(log.data)[1])["unreadable"] == "[1"
+
+
+def pruned(log: Log, days: int) -> Result:
+    return CliRunner().invoke(main, ["audit", "prune", "--keep-days", str(days), "--data", str(log.data)])
+
+
+def test_attack_l7_what_was_pruned_leaves_a_chain_that_hangs_on_an_anchor(log: Log) -> None:
+    assert "Pruned 0 events" in pruned(log, 36_500).stdout
+    head, events = log.report()["head"], exported(log.data)
+    before = log.report()
+    log_pruned = pruned_by_the_house(log)
+    after = log.report("--head", head)
+    assert (after["whole"], after["links"], after["head"]) == (True, 1, head)
+    assert log_pruned == before["events"] - after["events"] > 0
+    assert exported(log.data)[:-1] == events[log_pruned:]
+    assert "log_pruned" in exported(log.data)[-1]
+    log.link_again()
+    assert log.report("--head", head)["whole"]
+    assert log.findings("--head", "1:" + 64 * "0") == [("other_head", 1)]
+
+
+def pruned_by_the_house(log: Log) -> int:
+    with running(log.data, log.data / "keys") as served:
+        outside = served.house.outside
+        ports = (outside.store, outside.directory, outside.keys, outside.clock)
+        gone: int = served.thread.call(prune(*ports, Instant(START + 1)))
+    return gone
+
+
+ANCHORS = {
+    "an anchor of one's own": 'INSERT INTO audit_link SELECT 0, \'{"number":1,"hash":"","last":3,"key":1}\', tag '
+    "FROM audit_link WHERE number = 1",
+    "no anchor": "SELECT 1",
+}
+
+
+@pytest.mark.parametrize("fault", ANCHORS)
+def test_attack_l7_a_beginning_cut_off_is_not_taken_for_pruned(log: Log, fault: str) -> None:
+    log.tampered(lambda db: db.execute(ANCHORS[fault]))
+    log.tampered(lambda db: db.execute("DELETE FROM audit_link WHERE number = 1; DELETE FROM event WHERE seq <= 3"))
+    assert {("missing_link", 1)} <= set(log.findings())
+
+
+def test_attack_l7_an_anchor_that_was_altered_or_an_event_behind_it_shows(log: Log) -> None:
+    pruned_by_the_house(log)
+    log.tampered(
+        lambda db: db.execute("INSERT INTO event SELECT 2, at, name, about, body FROM event WHERE seq > 2 LIMIT 1")
+    )
+    assert log.findings() == [("inserted", 2)]
+    assert "not whole" in pruned(log, 36_500).stderr
+    log.tampered(lambda db: db.execute("UPDATE audit_link SET tag = zeroblob(32) WHERE number = 0"))
+    assert ("bad_link", 0) in log.findings()
+
+
+def test_a_log_that_a_webhook_is_owed_from_is_not_pruned(log: Log) -> None:
+    with running(log.data, log.data / "keys") as served:
+        outside = served.house.outside
+        ports = (outside.store, outside.directory, outside.keys, outside.clock)
+        seeds = (SecretSeed(1, bytes(16)),)
+        served.apply(InsertWebhook(Webhook("wh_1", "https://hook.example/", ("family_created",), START, seeds, 0)))
+        with pytest.raises(InvalidRequest, match="Webhook wh_1 is owed"):
+            served.thread.call(prune(*ports, Instant(START + 1)))
+        assert served.thread.call(prune(*ports, START)) == 0
 
 
 def stolen(started: Process) -> httpx.Response:

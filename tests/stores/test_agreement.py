@@ -25,6 +25,7 @@ from detent.core.changes import (
     InsertUser,
     InsertWebhook,
     Part,
+    PruneLink,
     RaiseServerEpoch,
     RemoveApi,
     RemoveClient,
@@ -134,6 +135,7 @@ parts: st.SearchStrategy[Part] = st.one_of(
     st.builds(lambda name: InsertWebhook(a_webhook(name)), names),
     st.builds(lambda name, version: ReplaceWebhook(a_webhook(name, version=version)), names, versions),
     st.builds(RemoveWebhook, names, versions),
+    st.builds(lambda number: PruneLink(number, (number,), AuditLink(0, str(number), b"")), versions),
     st.builds(lambda number: AppendLink(AuditLink(number, "{}", b"")), versions),
 )  # fmt: skip
 told = st.lists(st.builds(lambda name: an_event(about=name), names), max_size=2)

@@ -75,7 +75,7 @@ def _end_of(link: AuditLink | None, keys: SecretKeys) -> int:
     """The last event that is linked. Raises StoreUnavailable for a link that is not ours: none is hung on it."""
     if link is None:
         return 0
-    linked = read_link(link)
+    linked = read_link(link)  # never the anchor: pruning leaves the newest link
     key = keys.keys.get(linked.key) if linked else None
     if linked is None or (key and not is_tagged(link, key)):
         raise StoreUnavailable(f"Link {link.number} of the audit log was altered; `detent audit verify` says more.")

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from detent.core.audit import AuditLink, AuditRow, Linked, is_tagged, read_link
+from detent.core.audit import ANCHOR, AuditLink, AuditRow, Linked, is_tagged, read_anchor, read_link
 from detent.ports import Directory, Keys
 
 Kind = Literal["edited", "missing", "inserted", "gap", "bad_link", "missing_link", "unknown_key", "other_head"]
@@ -82,7 +82,10 @@ class _Walk:
         self._strays: dict[int, int] = {}  # and next to which link
 
     async def along(self, wanted: Head | None) -> None:
-        number = 0
+        number = ANCHOR
+        for anchor in await self._directory.audit_links(after=ANCHOR - 1, limit=1):
+            if anchor.number == ANCHOR:
+                self._hang_on(anchor, wanted)
         while links := await self._directory.audit_links(after=number, limit=_PORTION):
             for link in links:
                 await self._link(link)
@@ -91,6 +94,16 @@ class _Walk:
             number = links[-1].number
         if wanted and (self.head is None or self.head.number < wanted.number):
             self._found("other_head", wanted.number, f"Link {wanted.number} was noted and is gone: the log was cut.")
+
+    def _hang_on(self, anchor: AuditLink, wanted: Head | None) -> None:
+        """Go on where the log was pruned."""
+        pruned = read_anchor(anchor, self._keys)
+        if pruned is None:
+            self._found("bad_link", ANCHOR, "The anchor, which says up to where the log was pruned, is not ours.")
+            return
+        self.head, self.position = Head(pruned.number, pruned.hash.hex()), pruned.last
+        if wanted and (wanted.number < pruned.number or (wanted.number == pruned.number and wanted != self.head)):
+            self._found("other_head", wanted.number, f"Link {wanted.number} was pruned: nothing proves what it was.")
 
     async def to_the_end(self) -> int:
         """How many events wait for their link; what neither has a link nor waits for one was slipped in."""

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from detent.admin.story import when
+from detent.audit.prune import prune as pruned
 from detent.audit.verify import Head, Report
 from detent.audit.verify import verify as verified
 from detent.cli.choices import together
@@ -14,6 +15,7 @@ from detent.cli.office import Office
 from detent.cli.operation import Answer, facts, operation, table
 from detent.core.audit import AuditRow
 from detent.core.ids import Instant
+from detent.core.policy import DAY
 
 after_option = click.option(
     "--after", type=click.IntRange(0), default=0, metavar="SEQ", help="Go on after the event of this number."
@@ -52,6 +54,17 @@ async def export(office: Office, after: int) -> Answer | None:
             click.echo(json.dumps(_document(row)))
         after = rows[-1].seq
     return None
+
+
+@audit.command()
+@operation()
+@click.option("--keep-days", type=click.IntRange(1, 36_500), required=True, help="What is younger stays.")
+async def prune(office: Office, keep_days: int) -> Answer:
+    """Let go of old events, by whole links; what stays can still be verified."""
+    outside = office.outside
+    before = Instant(outside.clock.now() - keep_days * DAY)
+    gone = await pruned(outside.store, office.directory, outside.keys, outside.clock, before)
+    return Answer({"pruned": gone}, f"Pruned {gone} events.")
 
 
 @audit.command()

@@ -7,13 +7,16 @@ Who links and who checks is up to detent.audit.
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from detent.core.ids import Instant
 
-_PURPOSE: Final = b"detent audit link 1\n"
+_LINK: Final = b"detent audit link 1\n"
+_ANCHOR: Final = b"detent audit anchor 1\n"
+ANCHOR: Final = 0  # the number under which an anchor stands, before every link
 
 
 class AuditRow(msgspec.Struct, frozen=True):
@@ -59,6 +62,31 @@ class Linked(msgspec.Struct, frozen=True):
         return self.rows[-1][0]
 
 
+class Pruned(msgspec.Struct, frozen=True):
+    """What a chain hangs on whose first links were pruned: the last of those, its hash and its last event."""
+
+    number: int
+    hash: bytes
+    last: int
+    key: int
+
+
+def anchored(pruned: Pruned, key: bytes) -> AuditLink:
+    body = msgspec.json.encode(pruned)
+    return AuditLink(ANCHOR, body.decode(), hmac.digest(key, _ANCHOR + body, "sha256"))
+
+
+def read_anchor(anchor: AuditLink, keys: Mapping[int, bytes]) -> Pruned | None:
+    """What it says, if it was tagged with one of these keys."""
+    try:
+        pruned = msgspec.json.decode(anchor.body, type=Pruned)
+    except msgspec.MsgspecError:
+        return None
+    key = keys.get(pruned.key)
+    tag = hmac.digest(key, _ANCHOR + anchor.body.encode(), "sha256") if key else b""
+    return pruned if hmac.compare_digest(tag, anchor.tag) and tag else None
+
+
 def tagged(linked: Linked, key: bytes) -> AuditLink:
     body = msgspec.json.encode(linked)
     return AuditLink(linked.number, body.decode(), _tag(body, key))
@@ -78,4 +106,4 @@ def read_link(link: AuditLink) -> Linked | None:
 
 
 def _tag(body: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, _PURPOSE + body, "sha256")
+    return hmac.digest(key, _LINK + body, "sha256")

@@ -205,6 +205,14 @@ class AppendLink(msgspec.Struct, frozen=True):
     link: AuditLink
 
 
+class PruneLink(msgspec.Struct, frozen=True):
+    """Remove a link and its events, and leave the anchor that the rest hangs on: Conflict if the link is gone."""
+
+    number: int
+    events: tuple[int, ...]
+    anchor: AuditLink
+
+
 class InsertWebhook(msgspec.Struct, frozen=True):
     webhook: Webhook
 
@@ -220,7 +228,7 @@ class RemoveWebhook(msgspec.Struct, frozen=True):
     version: int
 
 
-Operation = RaiseServerEpoch | AppendLink | InsertWebhook | ReplaceWebhook | RemoveWebhook | Beat | Restored
+Operation = RaiseServerEpoch | AppendLink | PruneLink | InsertWebhook | ReplaceWebhook | RemoveWebhook | Beat | Restored
 Part = (
     InsertFamily | ReplaceFamily | EndFamilies
     | InsertSession | ReplaceSession | SlideSession | EndSessions

@@ -16,7 +16,7 @@ EventName = Literal[
     "client_secret_rotated", "api_added", "api_updated", "api_removed", "user_added", "user_updated",
     "user_removed", "cut_off_raised", "signed_in", "sign_in_failed", "sign_in_throttled", "signed_out",
     "consent_given", "consent_withdrawn", "webhook_added", "webhook_removed", "webhook_enabled", "webhook_disabled",
-    "webhook_secret_rotated",
+    "webhook_secret_rotated", "log_pruned",
 ]  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from detent.core.changes import (
     InsertWebhook,
     Operation,
     Part,
+    PruneLink,
     RaiseServerEpoch,
     Record,
     RemoveApi,
@@ -88,7 +89,8 @@ class MemoryStore:
         self._sessions: dict[SessionKey, Session] = {}
         self._consents: dict[tuple[str, str], Consent] = {}
         self._records: dict[tuple[str, str], Record] = {}
-        self._events: list[Event] = []
+        self._events: dict[int, Event] = {}
+        self._last_event = 0
         self._links: dict[int, AuditLink] = {}
         self._webhooks: dict[str, Webhook] = {}
         self._before: list[tuple[dict[Any, Any], Any, Any]] = []  # rows that the apply under way has changed
@@ -144,7 +146,9 @@ class MemoryStore:
             for rows, key, row in reversed(self._before):
                 _set(rows, key, row)
             raise
-        self._events.extend(changes.events)
+        for event in changes.events:
+            self._last_event += 1
+            self._events[self._last_event] = event
 
     async def sweep(self, now: Instant, *, retention: int) -> int:
         await asyncio.sleep(0)
@@ -216,7 +220,8 @@ class MemoryStore:
         self, *, about: str | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, Event]]:
         await asyncio.sleep(0)
-        numbered = enumerate(self._events[after:], after + 1)
+        numbers = (n for n in range(after + 1, self._last_event + 1) if n in self._events)
+        numbered = ((n, self._events[n]) for n in numbers)
         return list(islice(((n, event) for n, event in numbered if about in (None, event.about)), limit))
 
     async def audit_rows(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditRow]:
@@ -267,7 +272,7 @@ class MemoryStore:
                 if self._remove(self._records, (kind, key), version).expires_at <= now:
                     raise Conflict
             case (
-                RaiseServerEpoch() | AppendLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook()
+                RaiseServerEpoch() | AppendLink() | PruneLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook()
                 | Beat() | Restored()
             ):  # fmt: skip
                 self._operate(part)
@@ -284,6 +289,8 @@ class MemoryStore:
                 self._put(self._installations, "", raised)
             case AppendLink(new):
                 self._insert(self._links, new.number, new)
+            case PruneLink():
+                self._prune(part)
             case InsertWebhook(new):
                 self._insert(self._webhooks, new.id, new)
             case ReplaceWebhook(new):
@@ -307,6 +314,14 @@ class MemoryStore:
                 life = msgspec.structs.replace(session.life, ended_by="restore")
                 ended = msgspec.structs.replace(session, life=life, version=session.version + 1)
                 self._put(self._sessions, key, ended)
+
+    def _prune(self, part: PruneLink) -> None:
+        if part.number not in self._links:
+            raise Conflict
+        self._put(self._links, part.number, None)
+        self._put(self._links, part.anchor.number, part.anchor)
+        for seq in part.events:
+            self._put(self._events, seq, None)
 
     def _sign_in(
         self, part: InsertSession | ReplaceSession | SlideSession | EndSessions | SaveConsent | RemoveConsent

@@ -188,6 +188,12 @@ AUDIT_ROWS: Final = "SELECT seq, at, name, about, body FROM event WHERE seq > ? 
 AUDIT_ROWS_BETWEEN: Final = (
     "SELECT seq, at, name, about, body FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
 )
+REMOVE_EVENT: Final = "DELETE FROM event WHERE seq = ?"
+REMOVE_LINK: Final = "DELETE FROM audit_link WHERE number = ?"
+PUT_ANCHOR: Final = (
+    "INSERT INTO audit_link (number, body, tag) VALUES (?, ?, ?) "
+    "ON CONFLICT (number) DO UPDATE SET body = excluded.body, tag = excluded.tag"
+)
 AUDIT_LINKS: Final = "SELECT number, body, tag FROM audit_link WHERE number > ? ORDER BY number LIMIT ?"
 LAST_LINK: Final = "SELECT number, body, tag FROM audit_link WHERE number = (SELECT max(number) FROM audit_link)"
 APPEND_LINK: Final = _insert("audit_link", "number", "body", "tag")

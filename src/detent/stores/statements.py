@@ -23,6 +23,7 @@ from detent.core.changes import (
     InsertWebhook,
     Operation,
     Part,
+    PruneLink,
     RaiseServerEpoch,
     RemoveApi,
     RemoveClient,
@@ -88,7 +89,7 @@ def _steps(part: Part) -> tuple[Step, ...]:
         case ConsumeRecord(kind, name, version, now):
             return (Step(sql.CONSUME_RECORD, (kind, name, version, now)),)
         case (
-            RaiseServerEpoch() | AppendLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook()
+            RaiseServerEpoch() | AppendLink() | PruneLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook()
             | Beat() | Restored()
         ):  # fmt: skip
             return _operation_steps(part)
@@ -104,6 +105,10 @@ def _operation_steps(part: Operation) -> tuple[Step, ...]:
             return (Step(sql.RAISE_SERVER_EPOCH, ()),)
         case AppendLink(new):
             return (Step(sql.APPEND_LINK, (new.number, new.body, new.tag)),)
+        case PruneLink(number, events, anchor):
+            removed = [Step(sql.REMOVE_EVENT, (seq,), must_change=False) for seq in events]
+            put = Step(sql.PUT_ANCHOR, (anchor.number, anchor.body, anchor.tag))
+            return (Step(sql.REMOVE_LINK, (number,)), put, *removed)
         case InsertWebhook(new):
             return (Step(sql.INSERT_WEBHOOK, (new.id, new.version, json_of(new))),)
         case ReplaceWebhook(new):

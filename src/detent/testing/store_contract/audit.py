@@ -6,7 +6,7 @@ import asyncio
 import pytest
 
 from detent.core.audit import AuditLink
-from detent.core.changes import AppendLink, changed
+from detent.core.changes import AppendLink, PruneLink, changed
 from detent.core.errors import Conflict
 from detent.testing.factories import an_event
 from detent.testing.store_contract.base import CompleteStore, Contract, conflicts, write
@@ -52,6 +52,24 @@ class AuditContract(Contract):
         assert list(await store.audit_links()) == links
         assert list(await store.audit_links(after=2, limit=3)) == links[2:5]
         assert await store.last_link() == links[-1]
+
+    async def test_a_pruned_link_goes_with_its_events_and_leaves_an_anchor(self, store: CompleteStore) -> None:
+        for number in range(4):
+            await store.apply(changed(events=(an_event(generation=number),)))
+        stored = list(await store.audit_rows())
+        links = [a_link(number) for number in (1, 2, 3)]
+        await write(store, *map(AppendLink, links))
+        for number in (1, 2):
+            events = tuple(row.seq for row in stored[2 * number - 2 : 2 * number - 1])
+            await write(store, PruneLink(number, events, a_link(0, f"{number}")))
+            assert await conflicts(store, PruneLink(number, (stored[3].seq,), a_link(0, "again")))
+        assert list(await store.audit_rows()) == [stored[1], stored[3]]
+        assert list(await store.audit_rows(after=stored[0].seq)) == [stored[1], stored[3]]
+        assert list(await store.audit_links(after=-1)) == [a_link(0, "2"), links[2]]
+        assert list(await store.audit_links()) == [links[2]]
+        assert await store.last_link() == links[2]
+        await store.apply(changed(events=(an_event(),)))
+        assert (await store.audit_rows())[-1].seq > stored[3].seq
 
     async def test_of_links_with_one_number_the_store_takes_one(self, store: CompleteStore) -> None:
         tried = [AppendLink(a_link(1, f"node {node}")) for node in range(8)]
