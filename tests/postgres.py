@@ -61,7 +61,7 @@ def _release(programs: Path) -> int:
 
 
 @cache
-def _not_as_root() -> tuple[str, ...]:
+def not_as_root() -> tuple[str, ...]:
     """PostgreSQL refuses root: a user namespace makes somebody else of it, who still owns root's files."""
     return ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--") if os.geteuid() == 0 else ()
 
@@ -94,7 +94,7 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, program: str, *arguments: str) -> None:
-        command = [*_not_as_root(), str(self.programs / program), *arguments]
+        command = [*not_as_root(), str(self.programs / program), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
 

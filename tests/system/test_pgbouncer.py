@@ -1,0 +1,103 @@
+"""Attack row F10: a pooler in transaction mode, with fewer connections than clients, is not noticed by anybody.
+
+The trap: a statement that is prepared on one connection of the pooler is somebody else's on the next.
+"""
+
+import asyncio
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from detent.stores.postgres import PostgresStore
+from detent.testing.store_contract import CompleteStore, StoreContract
+from tests.faults.nodes import Crowd, Installation, nodes
+from tests.postgres import TEMPLATE, Cluster, not_as_root, running_cluster, with_schema
+
+pytestmark = pytest.mark.system
+SERVER_CONNECTIONS = 3
+SETTINGS = """
+[databases]
+* = host={cluster} user=detent
+[pgbouncer]
+listen_addr =
+unix_socket_dir = {folder}
+auth_type = any
+pool_mode = transaction
+default_pool_size = {connections}
+max_client_conn = 500
+logfile = {folder}/log
+pidfile = {folder}/pid
+"""
+
+
+@contextmanager
+def pooled(cluster: Cluster) -> Iterator[Path]:
+    """The folder of the socket of a pgbouncer before this server."""
+    folder = Path(tempfile.mkdtemp(prefix="detent-pgbouncer-"))
+    settings = folder / "pgbouncer.ini"
+    settings.write_text(SETTINGS.format(cluster=cluster.folder, folder=folder, connections=SERVER_CONNECTIONS))
+    program = shutil.which("pgbouncer")
+    assert program, "pgbouncer is needed: `./check system` installs it"
+    with subprocess.Popen([*not_as_root(), program, "-q", str(settings)], stderr=subprocess.DEVNULL) as process:
+        while not list(folder.glob(".s.PGSQL.*[0-9]")):
+            assert process.poll() is None, (folder / "log").read_text()
+        try:
+            yield folder
+        finally:
+            process.terminate()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as cluster:
+        with_schema(cluster)
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def pooler(cluster: Cluster) -> Iterator[Path]:
+    with pooled(cluster) as folder:
+        yield folder
+
+
+@pytest.fixture
+def conninfo(cluster: Cluster, pooler: Path) -> Iterator[str]:
+    direct = cluster.new_database(TEMPLATE)
+    yield make_conninfo(direct, host=str(pooler), port=6432)
+    cluster.drop_database(direct)
+
+
+class TestPostgresStoreBehindPgbouncer(StoreContract):
+    @pytest.fixture(autouse=True)
+    def _database(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+
+    async def make_store(self, folder: Path) -> CompleteStore:
+        return await PostgresStore.open(self._conninfo)
+
+
+def test_attack_f10_two_nodes_share_three_connections_and_nobody_gets_anothers_answer(
+    conninfo: str, tmp_path: Path
+) -> None:
+    assert conninfo_to_dict(conninfo)["port"] == "6432"
+    installation = Installation(tmp_path, conninfo, store_connections="20")
+    with nodes(installation, 2) as started:
+        crowd = Crowd(installation)
+        crowd.urls = [node.url for node in started]
+
+        async def story() -> None:
+            running = asyncio.create_task(crowd.run(40))
+            await asyncio.sleep(5)
+            crowd.stop()
+            await running
+
+        asyncio.run(story())
+    assert (crowd.refused, crowd.violations()) == ([], [])
+    assert len(crowd.answered) > 200
