@@ -1,7 +1,7 @@
 """The account page: my devices and the apps on them, what I allowed, what was ended for my safety, and its buttons."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -202,6 +202,61 @@ def test_what_was_ended_for_safety_is_told_to_its_owner_for_thirty_days(ada: Peo
         assert "trouble" not in other.log_in(other.open("/account")).texts
     ada.detent.clock.advance(30 * DAY)
     assert "trouble" not in ada.account().texts
+
+
+OFFLINE = "openid read offline_access"
+ENDS: dict[str, tuple[Callable[[People, str], object], str]] = {
+    "here": (lambda ada, token: ada.laptop.press(ada.account(), "end-app"), "app just now You signed it out"),
+    "consent": (lambda ada, token: ada.laptop.press(ada.account(), "withdraw"), "You withdrew what it was allowed"),
+    "app": (lambda ada, token: ada.detent.revoke(token, "app"), "app just now The app signed you out itself."),
+    "operator": (
+        lambda ada, token: ada.detent.thread.call(
+            ada.detent.house.sessions.sign_out(ada.detent.user("ada").subject, ada.detent.clock.now(), by="operator")
+        ),
+        "app Last used just now The people who run this server signed it out.",
+    ),
+    "password": (
+        lambda ada, token: ada.detent.thread.call(
+            ada.detent.house.people.set_password(ada.detent.user("ada").subject, "lovelace")
+        ),
+        "app Last used just now Your password was set anew or your account was locked, so everything was signed out.",
+    ),
+    "idle": (lambda ada, token: ada.detent.clock.advance(31 * DAY), "app 1 day ago It was not used for a long time"),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_why_an_app_was_signed_out_is_told_to_its_owner_for_thirty_days(ada: People, how: str) -> None:
+    end, said = ENDS[how]
+    token = ada.tokens(ada.laptop, "app", OFFLINE)
+    assert "ended" not in ids(ada.account())
+    end(ada, token)
+    assert not ada.lives(token, "app")
+    page = ada.account()
+    assert said in told(page, "ended")
+    assert "127.0.0" not in told(page, "ended")
+    assert "trouble" not in ids(page)
+    with Browser(ada.detent) as other:
+        assert "app" not in told(other.log_in(other.open("/account")), "ended")
+    ada.detent.clock.advance(30 * DAY)
+    assert "app" not in told(ada.account(), "ended")
+
+
+def test_why_a_device_was_signed_out_is_told_and_each_reason_once(ada: People) -> None:
+    for _ in range(2):
+        ada.tokens(ada.phone)
+        ada.phone.press(ada.phone.open("/logout"), "logout-confirm")
+    assert told(ada.account(), "ended").count("Safari on iOS") == 1
+    assert "spa Last used just now You signed out." in told(ada.account(), "ended")
+    ada.account()
+    ada.detent.clock.advance(4 * DAY)
+    assert "Chrome on Linux 1 day ago It was not used for a long time, so it was signed out." in told(
+        ada.account(), "ended"
+    )
+
+
+def ids(page: Page) -> set[str]:
+    return set(re.findall(r'id="([a-z-]+)"', page.text))
 
 
 def test_nothing_of_it_is_there_for_who_is_not_signed_in(standing: Detent) -> None:

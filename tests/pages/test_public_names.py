@@ -29,6 +29,7 @@ def pages(standing: Detent) -> dict[str, Page]:
         assert [standing.redeem("spa", code).status_code for _ in range(2)] == [200, 400], "so there is trouble to tell"
         failed = browser.press(browser.authorize(prompt="login"), "login", username="test", password="wrong")
         chosen = browser.authorize(prompt="select_account")
+        assert standing.revoke(standing.sign_in("app")["refresh_token"], "app").status_code == 200, "and an end"
         account = browser.open("/account")
         logout = browser.open("/logout")
         signed_out = browser.press(logout, "logout-confirm")

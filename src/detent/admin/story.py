@@ -27,6 +27,7 @@ _UNITS: Final = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second")
 WHY: Final[dict[str, str]] = {
     "reuse": "It ended{at} because a used refresh token was presented again: one of two holders was a thief.",
     "person": "The person ended it{at}: on the account page, or by signing out.",
+    "logout": "The person signed out{at}, and it was granted without offline_access.",
     "operator": "An operator ended it{at}.",
     "client": "The app ended it{at}: it revoked its token, as apps do when somebody signs out there.",
     "consent_withdrawn": "It ended{at}: the person's consent for this app was withdrawn.",

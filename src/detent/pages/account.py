@@ -4,7 +4,7 @@ A device is a session; the apps on it are the families that began there. What a 
 grants/ending.py's; every button answers with a redirect, so that a reload repeats nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -15,10 +15,10 @@ from detent.core.client import Client
 from detent.core.consent import Consent
 from detent.core.errors import InvalidRequest
 from detent.core.exchange import Form, Request, Response
-from detent.core.family import Family, why_over
+from detent.core.family import Family
 from detent.core.ids import ClientId, FamilyKey, Instant
 from detent.core.people import User
-from detent.core.session import Session
+from detent.core.session import Session, why_session_over
 from detent.endpoints.dispatch import ACCOUNT, Dispatcher
 from detent.endpoints.end_session import SIGNED_OUT
 from detent.endpoints.visitor import Visitor, Visitors
@@ -28,6 +28,7 @@ from detent.identity.sessions import Sessions
 from detent.pages import words
 from detent.pages.app_card import name_of
 from detent.pages.door import FormDoor
+from detent.pages.endings import recently_ended, why_app_over
 from detent.pages.rendering import Rendering
 from detent.ports import Directory, Store
 from detent.registry import Route
@@ -164,8 +165,9 @@ class AccountPage:
         clients = await self._clients(families)
         server_epoch = (await self._store.installation()).server_epoch
         present = Epochs(session.epochs.user, 0, server_epoch)
-        over = {each.sid: each.life.over(now) or each.epochs.behind(present) for each in sessions}
-        live = [each for each in families if self._lives(each, clients, present, over, now)]
+        over = {each.sid: why_session_over(each, present, now) for each in sessions}
+        why = [why_app_over(each, clients.get(each.authorization.client_id), present, over, now) for each in families]
+        live = [each for each, ended in zip(families, why, strict=True) if each.generation and not ended]
         devices = [_device(each, session, live, clients) for each in sessions if not over[each.sid]]
         there = {device.sid for device in devices}
         elsewhere = [_app(each, clients) for each in live if each.authorization.session_id not in there]
@@ -177,6 +179,14 @@ class AccountPage:
             elsewhere=elsewhere,
             allowed=[await self._allowed(each) for each in await self._directory.consents(session.subject)],
             trouble=_trouble(families, clients, now),
+            ended=recently_ended(
+                [
+                    (each, clients.get(each.authorization.client_id), ended)
+                    for each, ended in zip(families, why, strict=True)
+                ],
+                [(each, over[each.sid]) for each in sessions],
+                now,
+            ),
             now=now,
             csrf=visitor.form_token,
         )
@@ -186,18 +196,6 @@ class AccountPage:
         names = {family.authorization.client_id for family in families}
         found = [await self._store.client(name) for name in sorted(names)]
         return {client.client_id: client for client in found if client}
-
-    @staticmethod
-    def _lives(
-        family: Family, clients: dict[str, Client], present: Epochs, over: Mapping[str, object], now: Instant
-    ) -> bool:
-        granted = family.authorization
-        client = clients.get(granted.client_id)
-        if client is None or not client.enabled or not family.generation:
-            return False
-        session_over = granted.ends_with_session and bool(over.get(granted.session_id or "", True))
-        epochs = msgspec.structs.replace(present, client=client.epoch)
-        return not why_over(family, epochs, now, session_over=session_over)
 
     async def _allowed(self, consent: Consent) -> Allowed:
         client = await self._store.client(consent.client_id)

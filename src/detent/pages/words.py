@@ -47,6 +47,23 @@ TROUBLE: Final[dict[EventName, str]] = {
     "the next time you sign in to the app.",
     "code_replayed": "A sign-in to this app was presented twice{whence}. Everything that came of it was ended.",
 }
+ENDED: Final[dict[str, str]] = {
+    "person": "You signed it out, or ended its access here.",
+    "logout": "You signed out.",
+    "operator": "The people who run this server signed it out.",
+    "client": "The app signed you out itself.",
+    "consent_withdrawn": "You withdrew what it was allowed, so it was signed out.",
+    "replaced": "Somebody else signed in with the same browser, so it was signed out.",
+    "idle": "It was not used for a long time, so it was signed out.",
+    "absolute": "It had been signed in for as long as an app may be, so it was signed out.",
+    "session_over": "It was signed out together with the device that you used it on.",
+    "cut_off_user": "Your password was set anew or your account was locked, so everything was signed out.",
+    "cut_off_all": "The people who run this server signed everybody out of it.",
+    "client_removed": "The app is not offered here any more.",
+    "device_idle": "It was not used for a long time, so it was signed out.",
+    "device_absolute": "It had been signed in for as long as a device may be, so it was signed out.",
+    "device_cut_off": "Your password was set anew, or everybody was signed out, so this device was too.",
+}
 TITLES: Final[dict[type[OAuthError], str]] = {
     AccessDenied: "Not signed in",
     Forged: "That did not come from here",
