@@ -7,11 +7,14 @@ import argparse
 import os
 import socket
 
+import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+
+LONGEST = 65_536
 
 
 def setting(name: str) -> str:
@@ -43,17 +46,20 @@ def serve(app: Starlette, port: int) -> None:
 
 
 async def posted(request: Request, *names: str) -> tuple[str, ...]:
-    """These strings of the JSON object in the body. Raises HTTPException 400."""
+    """These strings of the JSON object in the body. Raises HTTPException 400, or 413 for more than LONGEST bytes."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST:
+            raise HTTPException(413, f"The body is longer than {LONGEST} bytes")
     try:
-        document = await request.json()
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise HTTPException(400, "The body must be a JSON object")
-    values = tuple(document.get(name) for name in names)
-    if not all(isinstance(value, str) and value for value in values):
+        document = msgspec.json.decode(body, type=dict[str, object])
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "The body must be a JSON object") from None
+    values = tuple(value for name in names if isinstance(value := document.get(name), str) and value)
+    if len(values) < len(names):
         raise HTTPException(400, f"The body needs, as strings: {', '.join(names)}")
-    return tuple(str(value) for value in values)
+    return values
 
 
 async def refused(request: Request, error: Exception) -> JSONResponse:
