@@ -4,11 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
+from detent.core.rollback import BEAT_SECONDS
 from tests.faults.nodes import API, Crowd, Installation, Node, nodes
 from tests.postgres import Cluster, running_cluster
 
@@ -176,3 +179,15 @@ def test_no_node_answers_with_anything_but_503_while_the_database_is_away(
     assert int(answer.headers["Retry-After"]) > 0
     assert took < 6
     assert refresh(installation, three[0], token).status_code == 200
+
+
+def test_attack_f12_a_node_whose_database_is_set_back_under_it_ends(cluster: Cluster, tmp_path: Path) -> None:
+    conninfo = cluster.new_database()
+    installation = Installation(tmp_path, conninfo, proxies="1")
+    with nodes(installation, 1) as [node]:
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute("UPDATE installation SET beats = 0")
+        node.process.wait(3 * BEAT_SECONDS)
+    assert "older than it was" in (tmp_path / "node 0.log").read_text()
+    with pytest.raises(AssertionError, match="older than it was"), installation.node("again"):
+        pass
