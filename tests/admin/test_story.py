@@ -1,5 +1,7 @@
 """`detent family explain`: why somebody was signed out, for every way in which that can happen, over HTTP."""
 
+import base64
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -7,8 +9,10 @@ from typing import Any, Final
 
 import pytest
 
+from detent.admin.errors import NotFound
 from detent.admin.families import Story
 from detent.admin.registrations import ClientFields
+from detent.core.errors import InvalidRequest
 from detent.core.ids import ClientId
 from detent.core.policy import DAY
 from tests.admin.test_families import chain, families
@@ -237,3 +241,39 @@ def test_a_clients_own_access_token_has_no_family(detent: Detent) -> None:
     story = explained(detent, token)
     assert story.family is None
     assert "client_credentials" in story.sentences[1]
+
+
+def segment(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"client_id": "app", "exp": 10**14},
+        {"client_id": "app", "exp": -1},
+        {"client_id": "app", "exp": "soon"},
+        {"client_id": "app", "exp": 1.5},
+        {"exp": 1_800_000_000},
+        [],
+    ],
+)
+def test_what_only_looks_like_an_access_token_is_refused_and_not_repeated(detent: Detent, claims: object) -> None:
+    pasted = f"{segment({'alg': 'none'})}.{segment(claims)}.AAAA"
+    with pytest.raises(InvalidRequest) as refused:
+        explained(detent, pasted)
+    assert pasted[:20] not in refused.value.description
+
+
+def test_an_altered_opaque_token_and_an_id_token_are_refused_and_not_repeated(detent: Detent) -> None:
+    tokens = detent.sign_in("app", scope="openid read")
+    for pasted in ("dtat_" + "A" * 60, "dtat_", tokens["id_token"]):
+        with pytest.raises(InvalidRequest) as refused:
+            explained(detent, pasted)
+        assert pasted[:20] not in refused.value.description or pasted == "dtat_"
+
+
+def test_an_access_token_of_no_family_that_is_stored_says_so(detent: Detent) -> None:
+    claims = {"client_id": "app", "exp": 1_800_000_000, "authorization_id": "A" * 24}
+    with pytest.raises(NotFound):
+        explained(detent, f"{segment({'alg': 'none'})}.{segment(claims)}.AAAA")

@@ -104,7 +104,7 @@ def test_reuse_is_told_by_the_support_id_of_the_answer(running: Process, desk: C
     assert "because a used refresh token was presented again: one of two holders was a thief." in told
     later = desk.json("family", "explain", signed_in.tokens[2])
     assert later["told"][1] == "Presented now from the same place: refused, and nothing changes: it is over."
-    assert later["end"] == {"reason": "reuse", "by": "reuse", "at": later["family"]["history"][-1]["at"]}
+    assert later["end"] == {"reason": "reuse", "by": "", "at": later["family"]["history"][-1]["at"]}
 
 
 def test_a_plain_refusal_is_told_by_its_support_id_and_the_servers_log(

@@ -39,6 +39,7 @@ from detent.tokens.access import AccessTokens
 from detent.tokens.handle import REFRESH_PREFIX, family_of, is_of
 
 _PORTION: Final = 1000
+_END_OF_TIME: Final = 253_402_300_800  # the year 10000, which nobody can write
 _FAMILY: Final = re.compile(r"family ([A-Za-z0-9_-]{24})$")
 
 
@@ -94,8 +95,8 @@ class Families:
             return await self._explain_token(text)
         if strategy := strategy_of(text, self._issuing.strategies):
             return await self._explain_jwt(text, strategy)
-        if claims := self._access.said(text):
-            return await self._explain_access_token(claims)
+        if self._access.recognises(text):
+            return await self._explain_access_token(self._access.said(text) or {})
         if FamilyKey.parse(text):
             return await self._story(await self.find(text))
         return await self._explain_support_id(text, log)
@@ -130,8 +131,11 @@ class Families:
 
     async def _explain_access_token(self, claims: Mapping[str, Any]) -> Story:
         until, now = claims.get("exp"), self._clock.now()
-        if not isinstance(until, int):
-            raise InvalidRequest("This looks like an access token, but it says nothing of when it ends: none of ours.")
+        if "client_id" not in claims or not isinstance(until, int) or not 0 < until < _END_OF_TIME:
+            raise InvalidRequest(
+                "This looks like a token, but it is no access token of ours: it was altered, is incomplete, or is an "
+                "ID token, which opens nothing. Paste the refresh token, or give the support id."
+            )
         this = f"This says that it is an access token that {'expired' if now >= until else 'expires'} at "
         this += f"{when(Instant(until))}; whether it is was not checked."
         key = FamilyKey.parse(str(claims.get("authorization_id", "")))

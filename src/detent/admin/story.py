@@ -83,7 +83,7 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """`reason` is one of WHY, or as the row says; `by` is whoever or whatever caused it, as far as that is known."""
+    """`reason` is one of WHY, or as the row says; `by` is what a cut-off or the session's end came of."""
 
     reason: str
     at: Instant | None = None
@@ -106,7 +106,7 @@ def end_of(known: Known) -> End | None:
     over = why_over(family, known.epochs, now, session_over=known.found.session_over(now))
     match over:
         case "revoked" | "compromised":
-            return End(family.ended_by, _ended_at(known), family.ended_by)
+            return End(family.ended_by, _ended_at(known))
         case _ if known.client is None:
             return End("client_removed", _beside(known, "client_removed"))
         case "cut_off":
@@ -191,9 +191,9 @@ def _why(known: Known, end: End) -> str:
     at = f" at {when(end.at)}" if end.at else ""
     idle = _lasting(family.idle_until - family.last_used_at)
     life = _lasting(family.absolute_until - family.authorization.created_at)
-    text = WHY.get(end.reason, "It was revoked{at} ({by}).")
+    text = WHY.get(end.reason, "It was revoked{at} ({reason}).")
     frozen = " It was suspected, so no refresh prolonged it." if end.reason == "idle" and family.suspected else ""
-    return f"It is over. {text.format(at=at, by=end.by, idle=idle, life=life)}{frozen}"
+    return f"It is over. {text.format(at=at, reason=end.reason, by=end.by, idle=idle, life=life)}{frozen}"
 
 
 def _ended_at(known: Known) -> Instant | None:

@@ -11,7 +11,7 @@ from detent.admin.errors import NotFound
 from detent.admin.story import when
 from detent.cli.choices import paging
 from detent.cli.office import Office
-from detent.cli.operation import Answer, facts, operation, table
+from detent.cli.operation import Answer, facts, operation, table, visible
 from detent.core.family import Family
 from detent.core.ids import ClientId, Subject
 
@@ -68,7 +68,7 @@ async def explain(office: Office, what: str, log: TextIO | None) -> Answer:
         "end": msgspec.structs.asdict(story.end) if story.end else None,
         "told": story.sentences,
     }
-    return Answer(document, "\n".join(story.sentences))
+    return Answer(document, "\n".join(map(visible, story.sentences)))
 
 
 @family.command(**ID_COMMAND)

@@ -39,6 +39,10 @@ class AccessTokens:
                 return token_format.read(token, audience, now)
         return None
 
+    def recognises(self, token: str) -> bool:
+        """Whether it has the form of an access token."""
+        return any(token_format.recognises(token) for token_format in self._formats.values())
+
     def said(self, token: str) -> Mapping[str, Any] | None:
         """What a token claims, expired or not, which of a JWT proves nothing; None if it is no access token."""
         for token_format in self._formats.values():
