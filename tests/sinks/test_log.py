@@ -39,7 +39,7 @@ def test_an_event_is_a_line_with_its_sentence_and_every_field_in_order() -> None
     (line,) = lines_of(stream)
     assert list(line) == [
         "time", "level", "logger", "message", "event", "at", "about", "client_id", "subject", "generation",
-        "presented", "reason", "network", "agent", "support_id",
+        "presented", "reason", "network", "agent", "support_id", "refreshes",
     ]  # fmt: skip
     assert (line["level"], line["event"], line["presented"]) == ("warning", "reuse_detected", 3)
     assert "Refresh token 3 had been used before" in str(line["message"])
