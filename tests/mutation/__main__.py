@@ -1,0 +1,114 @@
+"""`python -m tests.mutation [NAME …] [--sample N] [--seed S] [--json]`: how many faults the tests notice.
+
+Each mutant is laid over a copy of the package, and the tests of its module run until one fails. Those that nobody
+notices are printed; the ones that cannot be noticed stand in survivors.py with the reason. Ends with 1 if any other
+survives.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final
+
+import msgspec
+
+from tests.mutation.mutants import Mutant, mutants_of
+from tests.mutation.survivors import EQUIVALENT
+
+ROOT: Final = Path(__file__).parents[2]
+SECONDS: Final = 240  # a mutant that never ends is noticed, too
+MODULES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "family": (
+        "core/family.py",
+        ("tests/core/test_family_table.py", "tests/core", "tests/attacks/test_t_reuse.py", "tests/admin"),
+    ),
+    "handle": ("tokens/handle.py", ("tests/tokens", "tests/attacks/test_t_strangers.py", "tests/keys")),
+    "refresh": (
+        "grants/refresh_token.py",
+        (
+            "tests/attacks/test_t_reuse.py", "tests/attacks/test_t_honest.py", "tests/attacks", "tests/mission",
+            "tests/endpoints",
+        ),
+    ),
+}  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=list(MODULES), metavar="NAME", help=", ".join(MODULES))
+    parser.add_argument("--sample", type=int, help="only so many of each module, drawn at random")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    asked = parser.parse_args()
+    told = [_tested(name, asked.sample, asked.seed, quiet=asked.json) for name in asked.names]
+    lines = [json.dumps([msgspec.to_builtins(each) for each in told])] if asked.json else map(_line, told)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    return int(any(set(each.survivors) - set(EQUIVALENT.get(each.module, {})) for each in told))
+
+
+class Result(msgspec.Struct):
+    module: str
+    mutants: int
+    survivors: list[str]
+
+
+def _line(result: Result) -> str:
+    noticed = result.mutants - len(result.survivors)
+    known = EQUIVALENT.get(result.module, {})
+    first = f"{result.module}: {noticed} of {result.mutants} noticed ({noticed / result.mutants:.1%})"
+    return "\n".join([first, *(f"  not noticed: {name}  [{known.get(name, '?')}]" for name in result.survivors)])
+
+
+def _tested(name: str, sample: int | None, seed: int, *, quiet: bool) -> Result:
+    module, tests = MODULES[name]
+    mutants = list(mutants_of((ROOT / "src" / "detent" / module).read_text("utf-8")))
+    if sample is not None:
+        mutants = random.Random(seed).sample(mutants, min(sample, len(mutants)))  # noqa: S311
+    ways = os.cpu_count() or 1
+    places: SimpleQueue[Path] = SimpleQueue()
+    done = 0
+    with tempfile.TemporaryDirectory(prefix="detent-mutants-") as folder:
+        for number in range(ways):
+            place = Path(folder, str(number))
+            shutil.copytree(ROOT / "src" / "detent", place / "detent", ignore=shutil.ignore_patterns("__pycache__"))
+            places.put(place)
+
+        def survives(mutant: Mutant) -> bool:
+            nonlocal done
+            place = places.get()
+            (place / "detent" / module).write_text(mutant.source, "utf-8")
+            living = _passes(place, tests)
+            places.put(place)
+            done += 1
+            if not quiet:
+                state = "NOT NOTICED" if living else "noticed"
+                sys.stderr.write(f"{module} {done}/{len(mutants)} {state}: {mutant.name}\n")
+            return living
+
+        with ThreadPoolExecutor(ways) as pool:
+            living = list(pool.map(survives, mutants))
+    return Result(module, len(mutants), [mutant.name for mutant, lives in zip(mutants, living, strict=True) if lives])
+
+
+def _passes(place: Path, tests: tuple[str, ...]) -> bool:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not sqlite"]
+    environment = os.environ | {"PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            [*command, *tests], cwd=ROOT, env=environment, capture_output=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
