@@ -67,9 +67,9 @@ def _faults(node: ast.AST) -> Iterator[tuple[str, Callable[[ast.AST], None]]]:  
         case ast.If() | ast.IfExp() | ast.While():
             yield f"{_short(node.test)}: condition negated", _negate
         case ast.Constant(value=bool()):
-            yield f"{node.value}: flipped", _flip
+            yield f"{node.value!r}: flipped", _flip
         case ast.Constant(value=int()):
-            yield f"{node.value}: one more", _one_more
+            yield f"{node.value!r}: one more", _one_more
         case ast.BinOp(op=ast.Add() | ast.Sub()):
             yield f"{_short(node)}: sign exchanged", _other_sign
         case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value is None):
