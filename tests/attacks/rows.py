@@ -14,8 +14,6 @@ ROWS: Final = (*(f"{letter}{n}" for letter, count in COUNTS.items() for n in ran
 
 ELSEWHERE: Final = {
     "T19": "D4: a bound token without proof, or with another key",
-    "T24": "tests/endpoints/test_id_tokens.py: test_openid_core_12_2_…",
-    "C7": "test_r_authorize.py, with C5: a verifier where no challenge was",
     "C8": "test_r_authorize.py, among the bad requests: every method but S256",
     "K10": "test_k_pages.py, with K4: nothing that a client or a person says is a template",
     "R5": "tests/cli/test_clients.py: an unsafe registration is refused with what to change",

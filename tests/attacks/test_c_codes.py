@@ -254,3 +254,9 @@ def _assert_refused_as(detent: Detent, kind: str, token: str) -> None:
     elif not token.startswith("ey"):  # a JWT where an opaque token is due is an access token still
         assert detent.introspect(token, "demo-api") == {"active": False}
         assert detent.secret(token, "/opaque/secret").status_code == 401
+
+
+def test_attack_c7_rfc9700_4_8_2_a_verifier_without_a_challenge_is_a_downgrade(detent: Detent) -> None:
+    """As when somebody took the challenge out of the authorization request of a client that may do without."""
+    code = detent.code("web", code_challenge=None)
+    assert_refused(detent.redeem("web", code))

@@ -1,4 +1,4 @@
-"""What neither time, faults nor repetition change (rows T6, T8, T18, T25, T26, T27, C12, C14), over HTTP."""
+"""What neither time, faults nor repetition change (rows T6, T18, T24, T25, T26, T27, C12, C14), over HTTP."""
 
 import subprocess
 import sys
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from detent.core.changes import Changes
-from detent.core.errors import StoreUnavailable
-from tests.attacks.outcomes import assert_killed, assert_refused, chained, ongoing, signed_in
+from tests.attacks.outcomes import AFTER_EVERY_OVERLAP, assert_killed, assert_refused, chained, ongoing, signed_in
+from tests.mission.test_a_tokens import claims_of
 from tests.serving import Detent, running
 
 detent = ongoing
 HOUR, DAY = 3600, 86400
 OVERLAP = 60
+STANDS = ("iss", "sub", "aud", "azp", "auth_time")
 
 
 def test_attack_t6_rfc9700_4_14_repeating_does_not_prolong_the_overlap(detent: Detent) -> None:
@@ -25,23 +25,6 @@ def test_attack_t6_rfc9700_4_14_repeating_does_not_prolong_the_overlap(detent: D
     detent.clock.advance(1)
     late = detent.refreshed("app", first["refresh_token"])
     assert late["refresh_token"] != second["refresh_token"], "it counts as late, though it came a moment ago"
-
-
-@pytest.mark.parametrize("client", ["testclient", "app", "web"])
-def test_attack_t8_rfc6749_5_2_a_store_that_fails_in_the_middle_burns_nothing(detent: Detent, client: str) -> None:
-    token = signed_in(detent, client)["refresh_token"]
-    detent.clock.advance(1)
-    honest, store = detent.store.apply, detent.store
-
-    async def failing(changes: Changes) -> None:
-        raise StoreUnavailable("the store is away")
-
-    store.apply = failing
-    try:
-        assert_refused(detent.refresh(client, token), "temporarily_unavailable", 503)
-    finally:
-        store.apply = honest
-    assert detent.refreshed(client, token)["access_token"]
 
 
 def test_attack_t18_oauth21_4_3_no_rotation_moves_the_end_of_a_family(tmp_path: Path, keys_folder: Path) -> None:
@@ -66,6 +49,20 @@ def test_attack_t18_rfc9700_4_14_the_first_token_kills_after_a_thousand_rotation
     after = detent.statements()
     assert (after.reads - before.reads, after.writes - before.writes) == (1, 1), "one row, however long the chain"
     assert_killed(detent, "testclient", [chain[0], chain[500], chain[-1]])
+
+
+@pytest.mark.parametrize("client", ["testclient", "app", "web"])
+def test_attack_t24_openid_core_12_2_no_parameter_changes_whom_the_id_token_is_about(
+    detent: Detent, client: str
+) -> None:
+    first = detent.sign_in(client, scope="openid read offline_access")
+    before, token = claims_of(first["id_token"]), first["refresh_token"]
+    wanted = {"sub": "ada", "username": "ada", "iss": "https://evil.example/", "auth_time": "1", "max_age": "0"}
+    for _ in range(3):
+        detent.clock.advance(AFTER_EVERY_OVERLAP)
+        tokens = detent.refreshed(client, token, **wanted)
+        token, claims = tokens["refresh_token"], claims_of(tokens["id_token"])
+        assert {name: claims.get(name) for name in STANDS} == {name: before.get(name) for name in STANDS}
 
 
 def test_attack_t25_rfc6749_4_4_3_client_credentials_bring_no_refresh_token(detent: Detent) -> None:
