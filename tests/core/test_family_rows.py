@@ -115,6 +115,12 @@ def test_row_1_one_raised_counter_cuts_off_everything_issued_under_a_lower_one(c
     assert why_over(a_family(), cut_off, NOW) == "cut_off"
 
 
+def test_row_1_a_family_whose_session_is_over_is_over_with_it() -> None:
+    family = a_family()
+    over = Surroundings(session_over=True)
+    assert decide(family, Presented(family.generation, family.epoch), NATIVE, over, NOW) == Refuse("session_over")
+
+
 # Row 2
 
 
@@ -369,6 +375,21 @@ def test_row_7_a_family_that_does_not_rotate_is_not_ended_because_its_key_or_sec
 
 
 # Beside the table
+
+
+def test_the_shortest_overlap_is_one() -> None:
+    life = Life(effective_policy("web", Overrides(rotating=True, overlap=1)))
+    parent = life.rotates()
+    life.clock.advance(2)
+    assert isinstance(life.presents(parent), Supersede)
+
+
+def test_the_event_of_a_revocation_says_whence_it_came() -> None:
+    family = revoke(a_family(), "client", NOW, origin=ELSEWHERE)
+    assert family
+    event = family.history[-1]
+    assert (event.network, event.agent) == (ELSEWHERE.network, ELSEWHERE.agent.hex())
+    assert (event.reason, event.generation) == ("client", family.generation)
 
 
 def test_a_family_ends_once_and_the_first_reason_stays() -> None:
