@@ -12,7 +12,7 @@ from tests.faults.nodes import Crowd, Installation, nodes
 from tests.faults.replicated import Trio, replicated
 from tests.postgres import roomy
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("failover")]
+pytestmark = pytest.mark.slow
 FAILOVERS = int(os.environ.get("FAULTS_FAILOVERS", "2"))
 
 

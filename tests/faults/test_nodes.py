@@ -15,7 +15,7 @@ from detent.core.rollback import BEAT_SECONDS
 from tests.faults.nodes import API, Crowd, Installation, Node, nodes
 from tests.postgres import Cluster, running_cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("nodes")]
+pytestmark = pytest.mark.slow
 WAYS = 24
 
 

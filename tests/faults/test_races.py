@@ -11,7 +11,7 @@ import pytest
 from tests.faults.nodes import HOST, Installation, Node, nodes
 from tests.postgres import running_cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("races")]
+pytestmark = pytest.mark.slow
 FAMILIES: Final = int(os.environ.get("FAULTS_RACES", "8"))
 WAYS: Final = 64
 

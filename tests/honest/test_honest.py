@@ -6,7 +6,7 @@ import pytest
 
 from tests.honest.figures import GROUPS, PROMISED, Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("honest")]  # all tests share one run
+pytestmark = pytest.mark.slow
 
 STRICT = "browser app (strict), unmodified SDK"
 
