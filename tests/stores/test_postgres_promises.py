@@ -25,6 +25,7 @@ from detent.core.changes import (
     ReplaceClient,
     ReplaceFamily,
     ReplaceRecord,
+    Restored,
     SlideSession,
     changed,
 )
@@ -269,6 +270,19 @@ async def test_the_log_is_read_in_the_order_of_commits_and_nothing_is_passed_ove
     assert len(rest) == 2
     assert await postgres.events(after=rest[-1][0]) == []
     assert [len(await postgres.events(about=about)) for about in ("first", "second")] == [2, 1]
+
+
+async def test_the_log_of_a_dump_is_in_order_again_after_an_announced_restore(
+    postgres: PostgresStore, other: psycopg.Connection
+) -> None:
+    """A dump brings the transaction numbers of another server, which may be far ahead of this one's."""
+    for name in ("first", "second"):
+        await postgres.apply(Changes((InsertRecord(a_record(name)),), (an_event(about=name),)))
+    other.execute("UPDATE event SET written_by = '999999999999'")
+    assert await postgres.audit_rows() == []
+    await postgres.apply(changed(Restored(1)))
+    await postgres.apply(Changes((InsertRecord(a_record("third")),), (an_event(about="third"),)))
+    assert [event.about for _, event in await postgres.events()] == ["first", "second", "third"]
 
 
 # What is refused

@@ -8,6 +8,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from detent.core.audit import AuditRow
+from detent.core.changes import Changes, Restored
 from detent.core.errors import StoreUnavailable
 from detent.stores import rows
 from detent.stores.migrations import known_migrations
@@ -15,6 +16,7 @@ from detent.stores.postgres.connection import check_server, new_pool
 from detent.stores.postgres.migrations import migrate
 from detent.stores.postgres.statements import Statements
 from detent.stores.sql_store import SqlStore
+from detent.stores.statements import Step
 
 # A number is given out before its row is committed, so numbers are not in the order of commits. Transactions are:
 # what was written by one that none under way can precede (whatever database of the server it is in) is settled.
@@ -26,6 +28,7 @@ _IS_SETTLED: Final = "written_by < pg_snapshot_xmin(pg_current_snapshot())"
 _ROWS: Final = "SELECT seq, at, name, about, body FROM event WHERE "
 _SETTLED: Final = _ROWS + "{after}" + _IS_SETTLED + " ORDER BY written_by, seq LIMIT ?"
 _BETWEEN: Final = _ROWS + "seq > ? AND seq <= ? AND " + _IS_SETTLED + " ORDER BY seq LIMIT ?"
+_ORDERED_BY_NUMBER: Final = "UPDATE event SET written_by = '0'"
 _UNSETTLED: Final = "SELECT 1 FROM event WHERE written_by >= pg_snapshot_xmin(pg_current_snapshot()) LIMIT 1"
 _PAUSES: Final = (0.005, 0.02, 0.1, 0.4)  # seconds in which what is committed is usually settled
 
@@ -61,6 +64,12 @@ class PostgresStore(SqlStore):
                 raise
             raise StoreUnavailable(f"PostgreSQL cannot be opened: {error}") from error
         return cls(Statements(pool, patience=patience), remembered=remembered)
+
+    async def apply(self, changes: Changes) -> None:
+        """A restored log may come from another server, whose transactions say nothing of the order here."""
+        if any(isinstance(part, Restored) for part in changes.parts):
+            await self._backend.write([Step(_ORDERED_BY_NUMBER, (), must_change=False)])
+        await super().apply(changes)
 
     async def audit_rows(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditRow]:
         """Of the whole log only what is settled, which a long transaction anywhere on the server can delay."""
