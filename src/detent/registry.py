@@ -271,10 +271,14 @@ class Route(msgspec.Struct, frozen=True):
     page: bool = False
 
 
+ClientCheck = Callable[[Client], Awaitable[None]]  # raises InvalidClientMetadata
+
+
 class Feature(msgspec.Struct, frozen=True):
     """One optional specification (or the base itself) as the sum of what it contributes.
 
-    `client_metadata` are members of a registration (RFC 7591 §2) by name and type; a client keeps them in `extra`.
+    `client_metadata` are members of a registration (RFC 7591 §2) by name and type, any that msgspec knows; a client
+    keeps them in `extra`. `client_checks` look at a client that is about to be registered or changed as a whole.
     """
 
     name: str
@@ -289,7 +293,8 @@ class Feature(msgspec.Struct, frozen=True):
     response_modes: tuple[ResponseMode, ...] = ()
     routes: tuple[Route, ...] = ()
     metadata: Mapping[str, Any] = {}
-    client_metadata: Mapping[str, type] = {}
+    client_metadata: Mapping[str, Any] = {}
+    client_checks: tuple[ClientCheck, ...] = ()
     requires: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
 
@@ -317,6 +322,7 @@ class Registry:
         self.routes = _joined("route", features, lambda f: [(r.path, r) for r in f.routes])
         self.metadata = _joined("metadata member", features, lambda f: [*f.metadata.items(), *_route_members(f)])
         self.client_metadata = _joined("client metadata", features, lambda f: list(f.client_metadata.items()))
+        self.client_checks = tuple(check for feature in features for check in feature.client_checks)
         stages = _joined("stage", features, lambda f: [(s.name, s) for s in f.stages])
         self.stages = tuple(stage for phase in Phase for stage in stages.values() if stage.phase is phase)
 

@@ -270,8 +270,8 @@ def test_x10_lifetimes_that_are_no_numbers_are_refused(life: str, value: str, cl
         (("--kind", "web", "--audience", API), "register https://api.example/ first"),
         (("--kind", "web", "--scope", 'a"b'), "not a scope"),
         (("--kind", "web", "--metadata", "x=true"), "its features have: dpop_bound_access_tokens"),
-        (("--kind", "web", "--metadata", "dpop_bound_access_tokens=yes"), "must be of type bool"),
-        (("--kind", "web", "--metadata", "dpop_bound_access_tokens=1"), "must be of type bool"),
+        (("--kind", "web", "--metadata", "dpop_bound_access_tokens=yes"), "Expected `bool`, got `str`"),
+        (("--kind", "web", "--metadata", "dpop_bound_access_tokens=1"), "Expected `bool`, got `int`"),
     ],
 )
 def test_an_unsafe_registration_is_refused_with_what_to_change(

@@ -32,6 +32,7 @@ from detent.core.ids import ClientId, Instant
 from detent.core.policy import DAY, KINDS, ClientKind, OnReuse, Overrides
 from detent.core.scope import Scope
 from detent.ports import Clock, Entropy, Keys, Store
+from detent.registry import ClientCheck
 
 LONGEST_SECRET_OVERLAP: Final = 30 * DAY
 _KNOBS: Final = frozenset(Overrides.__struct_fields__)
@@ -101,7 +102,8 @@ class Registrations:
         known_grants: frozenset[str],
         known_formats: frozenset[str],
         known_strategies: frozenset[str] = frozenset(),
-        known_metadata: Mapping[str, type] = {},
+        known_metadata: Mapping[str, Any] = {},
+        client_checks: tuple[ClientCheck, ...] = (),
     ) -> None:
         self.store = store
         self.keys = keys
@@ -111,6 +113,7 @@ class Registrations:
         self._known_formats = known_formats
         self._known_strategies = known_strategies
         self._known_metadata = known_metadata
+        self._client_checks = client_checks
 
     # Clients
 
@@ -173,7 +176,7 @@ class Registrations:
         return client
 
     async def _checked(self, client: Client, fields: ClientFields) -> Client:
-        """The client with these choices. An API that is gone must not keep anybody from disabling its clients."""
+        """The client with these choices. What is amiss elsewhere must not keep anybody from disabling them."""
         client = checked_client(fields.on(client), self._known_grants, self._known_strategies)
         if fields.metadata is not UNSET:
             check_metadata({n: v for n, v in fields.metadata.items() if v is not None}, self._known_metadata)
@@ -182,6 +185,9 @@ class Registrations:
             raise InvalidClientMetadata(
                 f"default_audience names no API of this server: register {audience[:500]} first."
             )
+        if chosen(fields).keys() - {"enabled"}:
+            for check in self._client_checks:
+                await check(client)
         return client
 
     async def _replace(self, before: Client, after: Client, name: EventName | None = None, reason: str = "") -> Client:

@@ -53,6 +53,7 @@ class Office:
             known_formats=frozenset(house.registry.token_formats),
             known_strategies=frozenset(house.registry.strategies),
             known_metadata=house.registry.client_metadata,
+            client_checks=house.registry.client_checks,
         )
         ports = (outside.store, outside.directory, outside.keys, outside.clock, outside.entropy)
         self.chain = Chain(*ports)

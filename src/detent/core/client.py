@@ -126,12 +126,15 @@ def checked_client(
     return client
 
 
-def check_metadata(given: Mapping[str, Any], known: Mapping[str, type]) -> None:
-    """Members that features add, by name and type. Raises InvalidClientMetadata."""
+def check_metadata(given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Members that features add, by name and type as msgspec reads them. Raises InvalidClientMetadata."""
     for name, value in given.items():
         names = ", ".join(sorted(known)) or "none at all"
         _refuse_if(name not in known, f"{name[:100]} is no client metadata of this server; its features have: {names}.")
-        _refuse_if(type(value) is not known[name], f"{name} must be of type {known[name].__name__}.")
+        try:
+            msgspec.convert(value, known[name])
+        except msgspec.ValidationError as error:
+            raise InvalidClientMetadata(f"{name} is not what it must be: {error}.") from None
 
 
 def check_redirect_uri(uri: str, kind: ClientKind) -> None:
