@@ -41,6 +41,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_HEADER_BYTES: Final = 16 * 1024
 MAX_HEADERS: Final = 100
+BODILESS: Final = frozenset({204, 304})  # RFC 9110 §6.4.1
 
 
 class ClientGone(Exception):
@@ -73,12 +74,16 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise NotImplementedError(f"only http is served, not {scope['type']}")
-        request = self._head(scope)
+        response = await self.answer(scope, receive)
+        if response:
+            await _send(response, send)
+
+    async def answer(self, scope: Scope, receive: Receive) -> Response | None:
+        """What to send; None where nobody is left to send it to."""
         try:
-            response = await self._answer(request, scope, receive)
+            return await self._answer(self._head(scope), scope, receive)
         except ClientGone:
-            return
-        await _send(response, send)
+            return None
 
     def _head(self, scope: Scope) -> Request:
         headers: dict[str, str] = {}
@@ -214,7 +219,7 @@ def _turned_away(request: Request, error: OAuthError, tell: ErrorPage = error_re
 
 async def _send(response: Response, send: Send) -> None:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    if response.status not in (204, 304):
+    if response.status not in BODILESS:
         headers.append((b"content-length", str(len(response.body)).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})

@@ -16,6 +16,8 @@ from typing import Final
 
 import uvicorn
 
+from detent.web.protocol import Protocol
+
 Application = Callable[..., Awaitable[None]]
 Served = tuple[Application, list[socket.socket]]
 BACKLOG: Final = 2048
@@ -56,7 +58,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 application,
-                http="httptools",
+                http=Protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
