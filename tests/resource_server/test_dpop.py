@@ -247,7 +247,7 @@ def proof(key: int, number: int) -> Proof:
 
 
 def test_attack_d5_a_flood_takes_no_memory_and_is_refused_in_the_end() -> None:
-    """As many for a small memory as 8 * 10^7 for the usual one: a million a minute could bring 10^7."""
+    """As many for a small memory as 3 * 10^8 for the usual one: a million a minute could bring 10^7."""
     memory = ReplayMemory(512)
     first = [proof(1, number) for number in range(50)]
     assert all(memory.is_first(each, NOW) for each in first)
