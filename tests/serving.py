@@ -45,6 +45,7 @@ from detent.stores.sqlite import SqliteStore
 from detent.system import SystemEntropy
 from detent.testing.clock import ManualClock
 from detent.testing.server import Loopback, ServerThread
+from detent.web.outbound import Outbound
 from tests.postgres import database_of
 
 START = Instant(1_790_000_000)
@@ -277,11 +278,14 @@ def running(
     public: str | None = None,
     at: Loopback | None = None,
     status_list_ttl: Seconds | None = DEFAULT_TTL,
+    outbound: Outbound | None = None,
     more: MoreFeatures = no_more,
+    **settings: Any,
 ) -> Iterator[Detent]:
     """A house with the whole cast, served until the block ends; opened again on its folder and clock, it goes on.
 
-    `public` is an issuer as behind a proxy; the demo API, which fetches its keys, needs the real one.
+    `public` is an issuer as behind a proxy; the demo API, which fetches its keys, needs the real one. `settings` are
+    further ones of `House`.
     """
     clock, sink = clock or ManualClock(START), ListSink()
     keys = FileKeys.open(keys_folder, clock)
@@ -301,7 +305,9 @@ def running(
             allowances=allowances,
             proxies=proxies,
             status_list_ttl=status_list_ttl,
+            outbound=outbound,
             more=more,
+            **settings,
         )
         if thread.call(opened.client("testclient")) is None:
             thread.call(opened.apply(Changes(tuple(cast(keys)))))

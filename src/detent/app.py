@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from detent.client_auth.client_secret import ClientSecretBasic, ClientSecretPost
+from detent.client_auth.keys import ClientKeys
+from detent.client_auth.keys import feature as client_keys_feature
 from detent.client_auth.none import NoAuthentication
 from detent.core.client import LOOPBACK_HOSTS
 from detent.core.family import Ahead
@@ -67,6 +69,7 @@ from detent.tokens.opaque import Opaque
 from detent.tokens.refresh_jwt import RefreshJwts
 from detent.web.asgi import Edge
 from detent.web.cookies import Cookies
+from detent.web.outbound import Outbound
 
 
 class Outside(msgspec.Struct, frozen=True):
@@ -103,10 +106,13 @@ class House:
         allowances: Allowances = Allowances(),
         proxies: int = 0,
         status_list_ttl: Seconds | None = status_list.DEFAULT_TTL,
+        outbound: Outbound | None = None,
         more: "MoreFeatures" = no_more,
     ) -> None:
         self.outside = outside
         self.issuer = issuer
+        self.outbound = outbound or Outbound()
+        self.client_keys = ClientKeys(self.outbound.fetch, outside.clock)
         self.handles = Handles(outside.keys, outside.entropy)
         self.people = People(outside.directory, outside.store, outside.passwords, outside.clock, outside.entropy)
         formats: dict[str, TokenFormat] = {}  # filled from the registry, as are the next: all may come with a feature
@@ -128,6 +134,7 @@ class House:
         published = outside.store, outside.directory, outside.keys, outside.clock
         features = (
             *((password.feature(self.issuing, self.sign_in),) if password_grant else ()),
+            client_keys_feature(),
             dpop.feature(issuer, self.handles),
             *((status_list.feature(issuer, *published, status_list_ttl),) if status_list_ttl else ()),
             self._jwt_refresh_tokens(),

@@ -37,7 +37,7 @@ _NOWHERE: Final = "http://127.0.0.1/"
 class Office:
     """An opened data directory. `house` is built on it, whether or not anybody serves it."""
 
-    def __init__(self, settings: Settings, outside: Outside, keys: FileKeys, house: House) -> None:
+    def __init__(self, settings: Settings, outside: Outside, keys: FileKeys, house: House, outbound: Outbound) -> None:
         self.settings = settings
         self.outside = outside
         self.keys = keys
@@ -58,8 +58,7 @@ class Office:
         ports = (outside.store, outside.directory, outside.keys, outside.clock, outside.entropy)
         self.chain = Chain(*ports)
         self.webhooks = Webhooks(*ports)
-        development = LOOPBACK if (settings.data / SECRETS_FILE).exists() else ()
-        self.courier = Courier(*ports, Outbound((*outbound_networks(settings), *development)))
+        self.courier = Courier(*ports, outbound)
         self.families = Families(house.issuing, house.access, house.ending, outside.directory, outside.clock)
 
 
@@ -83,6 +82,8 @@ async def opened(
     try:
         keys = FileKeys.open(settings.data / KEYS_FOLDER, clock)
         outside = Outside(store, store, keys, clock, SystemEntropy(), LogSink(), passwords)
+        development = LOOPBACK if (settings.data / SECRETS_FILE).exists() else ()
+        outbound = Outbound((*outbound_networks(settings), *development))
         house = House(
             outside,
             issuer=issuer,
@@ -92,8 +93,9 @@ async def opened(
             allowances=Allowances(Allowance(settings.sign_in_failures, Seconds(15 * MINUTE))),
             proxies=settings.proxies,
             status_list_ttl=Seconds(settings.status_list_ttl) if settings.status_lists else None,
+            outbound=outbound,
         )
-        yield Office(settings, outside, keys, house)
+        yield Office(settings, outside, keys, house, outbound)
     finally:
         passwords.close()
         await store.close()

@@ -114,7 +114,7 @@ def checked_client(
     for origin in client.web_origins:
         check_web_origin(origin)
     for uri in (client.client_uri, client.logo_uri, client.policy_uri, client.tos_uri):
-        _check_shown_uri(uri)
+        check_shown_uri(uri)
     _refuse_if(
         public and not client.require_pkce, f"A {client.kind} client is public: it cannot do without PKCE (RFC 9700)."
     )
@@ -169,7 +169,7 @@ def check_web_origin(origin: str) -> None:
     )
 
 
-def _check_shown_uri(uri: str) -> None:
+def check_shown_uri(uri: str) -> None:
     """A link or a picture on a page for people: https, or http on loopback (RFC 7591 §5)."""
     if not uri:
         return

@@ -20,7 +20,6 @@ from detent.resource_server.keys import VerificationKeys
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?:$|[\s,])", re.IGNORECASE)
 _DEFAULT_AGE_SECONDS: Final = 300
 _AGE_BOUNDS_SECONDS: Final = (60, 86_400)
-_FIRST_PAUSE_SECONDS: Final = 1.0
 
 
 class KeySource(Protocol):
@@ -47,7 +46,8 @@ class _Held:
 class JwksCache:
     """A `KeySource` over a JWKS URL; for one event loop.
 
-    `pause_seconds` lie between two requests that nothing but a failure or an unknown key id asks for.
+    `pause_seconds` lie between two requests that nothing but a failure or an unknown key id asks for, and
+    `first_pause_seconds` between two while there are no keys yet.
     `clock` counts seconds and need not know the date.
     """
 
@@ -58,6 +58,7 @@ class JwksCache:
         fetch: Fetch = fetch,
         clock: Callable[[], float] = time.monotonic,
         pause_seconds: float = 10,
+        first_pause_seconds: float = 1,
         stale_seconds: float = 3_600,
     ) -> None:
         self.fetches = 0
@@ -65,6 +66,7 @@ class JwksCache:
         self._fetch = fetch
         self._clock = clock
         self._pause_seconds = pause_seconds
+        self._first_pause_seconds = first_pause_seconds
         self._stale_seconds = stale_seconds
         self._held: _Held | None = None
         self._last_start: float | None = None
@@ -92,7 +94,7 @@ class JwksCache:
     def _refresh(self, now: float) -> asyncio.Task[None] | None:
         """The request under way, or a new one; None during the pause after the last."""
         if self._running is None:
-            pause = self._pause_seconds if self._held else _FIRST_PAUSE_SECONDS
+            pause = self._pause_seconds if self._held else self._first_pause_seconds
             if self._last_start is not None and now < self._last_start + pause:
                 return None
             self._last_start = now

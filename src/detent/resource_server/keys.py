@@ -6,7 +6,7 @@ Rule: asymmetric only. `none` and HMAC do not exist here, so no public key is ev
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -67,9 +67,13 @@ class VerificationKey:
 
 @dataclass(frozen=True, slots=True)
 class VerificationKeys:
-    """A key set as published, less everything that must not be used."""
+    """A key set as published, less everything that must not be used.
+
+    `published` are all its public members as they stand there, for whoever weighs them for another use (encryption).
+    """
 
     keys: tuple[VerificationKey, ...] = ()
+    published: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
     def from_jwks(cls, document: Mapping[str, Any]) -> Self:
@@ -77,8 +81,9 @@ class VerificationKeys:
         members = document.get("keys")
         if not isinstance(members, list) or len(members) > _MAX_KEYS:
             raise ValueError("not a JWK Set, or one with too many keys")
-        read = [VerificationKey.from_jwk(member) for member in members if isinstance(member, dict)]
-        return cls(tuple(key for key in read if key is not None))
+        published = tuple(member for member in members if isinstance(member, dict) and not _PRIVATE & member.keys())
+        read = [VerificationKey.from_jwk(member) for member in published]
+        return cls(tuple(key for key in read if key is not None), published)
 
     def select(self, alg: str, kid: str | None) -> VerificationKey:
         """The one key that fits. Raises UnknownKey for a `kid` not held, else InvalidToken."""

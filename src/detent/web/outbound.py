@@ -1,4 +1,4 @@
-"""Requests that this server makes of addresses that somebody named: one POST, bounded, and never into our own network.
+"""Requests that this server makes of addresses that somebody named: one exchange, bounded, never into our own network.
 
 Source: OWASP, Server-Side Request Forgery Prevention; RFC 9700 §4.11 (do not follow where an attacker points). The
 name is resolved once, every address of it must be public (or allowed by the operator), and the connection goes to
@@ -18,11 +18,16 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import h11
+import msgspec
+
+from detent.resource_server.errors import Unavailable
+from detent.resource_server.fetch import Response
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 SECONDS: Final = 10.0  # for the whole exchange
+FETCH_SECONDS: Final = 5.0  # where a request waits for it
 MAX_ANSWER_BYTES: Final = 64 * 1024
 MAX_URL: Final = 2000
 LOOPBACK: Final[tuple[Network, ...]] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -61,14 +66,29 @@ class Outbound:
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         """The status of the answer; 3xx is an answer like any other. Raises Unreachable."""
+        return (await self._answer("POST", url, headers, body, self._seconds)).response.status
+
+    async def fetch(self, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Response:
+        """A whole answer, as a `Fetch` of resource_server/fetch.py. Raises Unavailable."""
+        method, seconds = "GET" if body is None else "POST", min(self._seconds, FETCH_SECONDS)
+        try:
+            answer = await self._answer(method, url, headers, body or b"", seconds)
+        except Unreachable as error:
+            raise Unavailable(str(error)) from None
+        if not answer.complete:
+            raise Unavailable(f"no complete answer of at most {MAX_ANSWER_BYTES} bytes")
+        return answer.response
+
+    async def _answer(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, seconds: float
+    ) -> "_Answer":
         if fault := url_fault(url):
             raise Unreachable(fault)
-        parts = urlsplit(url)
         try:
-            async with asyncio.timeout(self._seconds):
-                return await self._post(parts, headers, body)
+            async with asyncio.timeout(seconds):
+                return await self._ask(method, urlsplit(url), headers, body)
         except TimeoutError:
-            raise Unreachable(f"no answer within {self._seconds:g} s") from None
+            raise Unreachable(f"no answer within {seconds:g} s") from None
         except h11.ProtocolError:
             raise Unreachable("the answer is not HTTP") from None
         except ssl.SSLError as error:
@@ -76,7 +96,7 @@ class Outbound:
         except OSError as error:
             raise Unreachable(f"no connection ({type(error).__name__})") from None
 
-    async def _post(self, parts: SplitResult, headers: Mapping[str, str], body: bytes) -> int:
+    async def _ask(self, method: str, parts: SplitResult, headers: Mapping[str, str], body: bytes) -> "_Answer":
         host, encrypted = parts.hostname or "", parts.scheme == "https"
         port = parts.port or (443 if encrypted else 80)
         address = await self._address(host, port, encrypted)
@@ -85,7 +105,7 @@ class Outbound:
         try:
             target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
             named = {"host": parts.netloc, "content-length": str(len(body)), "connection": "close", **headers}
-            request = h11.Request(method="POST", target=target, headers=list(named.items()))
+            request = h11.Request(method=method, target=target, headers=list(named.items()))
             return await _exchange(reader, writer, request, body)
         finally:
             writer.close()
@@ -124,14 +144,23 @@ def _plain(address: Address) -> Address:
     return mapped or address
 
 
+class _Answer(msgspec.Struct, frozen=True):
+    """`complete`: the body came to its end within the bounds."""
+
+    response: Response
+    complete: bool
+
+
 async def _exchange(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: h11.Request, body: bytes
-) -> int:
+) -> _Answer:
     wire = h11.Connection(our_role=h11.CLIENT)
     for sent in (request, h11.Data(data=body), h11.EndOfMessage()):
         writer.write(wire.send(sent) or b"")
     await writer.drain()
-    status, received = 0, 0
+    status, received, complete = 0, 0, False
+    named: dict[str, str] = {}
+    content = b""
     while received <= MAX_ANSWER_BYTES:
         event = wire.next_event()
         if event is h11.NEED_DATA:
@@ -140,8 +169,12 @@ async def _exchange(
             wire.receive_data(chunk)
         elif isinstance(event, h11.Response):
             status = event.status_code
+            named = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
+        elif isinstance(event, h11.Data):
+            content += event.data
         elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed) or event is h11.PAUSED:
+            complete = isinstance(event, h11.EndOfMessage)
             break
     if not status:
         raise Unreachable("no complete answer")
-    return status
+    return _Answer(Response(status, named, content), complete)
