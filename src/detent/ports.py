@@ -190,7 +190,7 @@ class Keys(Protocol):
         """The `kid` that signs now."""
         ...
 
-    def sign(self, alg: SigningAlg, header: dict[str, Any], claims: dict[str, Any]) -> str:
+    def sign(self, alg: SigningAlg, typ: str, claims: dict[str, Any]) -> str:
         """A compact JWS (RFC 7515) with `alg` and `kid` set; CPU only."""
         ...
 

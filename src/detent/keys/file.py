@@ -50,8 +50,8 @@ class FileKeys:
     def signing_kid(self, alg: SigningAlg) -> str:
         return self._signer(alg).kid
 
-    def sign(self, alg: SigningAlg, header: dict[str, Any], claims: dict[str, Any]) -> str:
-        return self._signer(alg).sign(header, claims)
+    def sign(self, alg: SigningAlg, typ: str, claims: dict[str, Any]) -> str:
+        return self._signer(alg).sign(typ, claims)
 
     def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:
         return [dict(key.public_jwk) for key in self._now().published if key.alg in algs]

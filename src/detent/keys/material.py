@@ -1,17 +1,21 @@
 """Key material: made, read back from bytes, and signed with.
 
-Source: RFC 7515 §3.1 (compact form), RFC 7638 (thumbprint as `kid`), RFC 8037 (Ed25519). The cryptography and the
-algorithms are those of `cryptography` and joserfc. When a key is used is ring.py's question.
+Source: RFC 7515 §3.1 (compact form), RFC 7518 §3.4, RFC 7638 (thumbprint as `kid`), RFC 8037 (Ed25519). The
+cryptography and the algorithms are those of `cryptography` and joserfc. When a key is used is ring.py's question.
 """
 
 import secrets
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 from joserfc.jwa import JWS_ALGORITHMS
 from joserfc.jwk import ECKey, OKPKey, RSAKey
@@ -23,6 +27,8 @@ from detent.keys.ring import Purpose
 RSA_BITS: Final = 2048
 SECRET_BYTES: Final = 32
 _KID_CHARACTERS: Final = 16
+_ECDSA: Final = ECDSA(SHA256())
+_encode: Final = msgspec.json.Encoder().encode
 _ALGORITHMS: Final = {algorithm.name: algorithm for algorithm in JWS_ALGORITHMS}
 
 
@@ -45,23 +51,33 @@ class SigningKey:
     def __init__(self, alg: SigningAlg, material: bytes) -> None:
         """Raises ValueError for material that is no key of this algorithm. Takes material as `generate` made it."""
         self.alg = alg
-        self._algorithm = _ALGORITHMS[alg]
-        self._key = _imported(alg, material)
-        self.kid: str = self._key.thumbprint()[:_KID_CHARACTERS]
-        self.public_jwk: dict[str, Any] = {
-            **self._key.as_dict(private=False),
-            "kid": self.kid,
-            "use": "sig",
-            "alg": alg,
-        }
-        self._head = {"alg": alg, "kid": self.kid}
+        key = _imported(alg, material)
+        self.kid: str = key.thumbprint()[:_KID_CHARACTERS]
+        self.public_jwk: dict[str, Any] = {**key.as_dict(private=False), "kid": self.kid, "use": "sig", "alg": alg}
+        self._signature = _signing_with(alg, key)
+        self._heads: dict[str, bytes] = {}  # the first part of a token, by its `typ`
 
-    def sign(self, header: dict[str, Any], claims: dict[str, Any]) -> str:
+    def sign(self, typ: str, claims: dict[str, Any]) -> str:
         """A compact JWS. `joserfc.jws` would weigh the key anew for each token; it was weighed above."""
-        protected = urlsafe_b64encode(msgspec.json.encode({**header, **self._head}))
-        signing_input = protected + b"." + urlsafe_b64encode(msgspec.json.encode(claims))
-        signature = urlsafe_b64encode(self._algorithm.sign(signing_input, self._key))
-        return (signing_input + b"." + signature).decode()
+        head = self._heads.get(typ)
+        if head is None:
+            head = urlsafe_b64encode(_encode({"typ": typ, "alg": self.alg, "kid": self.kid})) + b"."
+            self._heads[typ] = head
+        signing_input = head + urlsafe_b64encode(_encode(claims))
+        return (signing_input + b"." + urlsafe_b64encode(self._signature(signing_input))).decode()
+
+
+def _signing_with(alg: SigningAlg, key: RSAKey | ECKey | OKPKey) -> Callable[[bytes], bytes]:
+    native = key.private_key
+    if not isinstance(native, EllipticCurvePrivateKey):
+        return partial(_ALGORITHMS[alg].sign, key=key)
+
+    def es256(signing_input: bytes) -> bytes:
+        """RFC 7518 §3.4, without what joserfc asks the key each time: that takes as long as the signature."""
+        r, s = decode_dss_signature(native.sign(signing_input, _ECDSA))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    return es256
 
 
 def _imported(alg: SigningAlg, material: bytes) -> RSAKey | ECKey | OKPKey:

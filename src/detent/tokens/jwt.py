@@ -11,7 +11,7 @@ from detent.resource_server.errors import InvalidToken
 from detent.resource_server.keys import VerificationKeys
 from detent.resource_server.verify import Audience, Verifier
 
-AT_JWT = {"typ": "at+jwt"}
+AT_JWT = "at+jwt"
 
 
 class Jwt:

@@ -84,4 +84,4 @@ class Mint:
         claims = id_claims(
             self.issuer, authorization, person, now=now, expires_at=Instant(now + ID_TOKEN_LIFE), nonce=nonce
         )
-        return self._keys.sign(ID_TOKEN_ALG, {"typ": "JWT"}, claims)
+        return self._keys.sign(ID_TOKEN_ALG, "JWT", claims)
