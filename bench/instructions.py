@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -82,12 +83,17 @@ async def refreshed(folder: Path, alg: Any, number: int) -> None:
     await store.close()
 
 
+def valgrind() -> str:
+    found = shutil.which("valgrind")
+    return found or sys.exit("valgrind is not installed: `sudo apt-get install valgrind`")
+
+
 def counted(alg: str, number: int) -> int:
     """Instructions of a whole process that carries out this many refreshes."""
     with tempfile.TemporaryDirectory() as folder:
         alone = [sys.executable, __file__, "--alone", folder, str(number), "--alg", alg]
         told = subprocess.run(
-            ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", *alone],
+            [valgrind(), "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", *alone],
             env={**os.environ, "PYTHONHASHSEED": "0"},
             check=True,
             capture_output=True,
