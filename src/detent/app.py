@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from detent.client_auth import assertion
 from detent.client_auth.client_secret import ClientSecretBasic, ClientSecretPost
 from detent.client_auth.keys import ClientKeys
 from detent.client_auth.keys import feature as client_keys_feature
@@ -107,6 +108,7 @@ class House:
         proxies: int = 0,
         status_list_ttl: Seconds | None = status_list.DEFAULT_TTL,
         outbound: Outbound | None = None,
+        assertion_audience: assertion.AudienceRule = "endpoint",
         more: "MoreFeatures" = no_more,
     ) -> None:
         self.outside = outside
@@ -140,7 +142,8 @@ class House:
             self._jwt_refresh_tokens(),
             *more(self),
         )
-        self.registry = self._registry((*features, self._base()))
+        assertions = assertion.feature(issuer, assertion_audience, outside.keys, self.client_keys)
+        self.registry = self._registry((*features, self._base(), assertions))
         formats.update(self.registry.token_formats)
         strategies.update(self.registry.strategies)
         marks.update(self.registry.marks)

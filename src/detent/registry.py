@@ -57,14 +57,22 @@ class TokenRequest(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Who a request says it is, before anything of it is believed."""
+    """Who a request to `path` says it is, before anything of it is believed."""
 
     client_id: str
     method: str
     secret: str = ""
+    path: str = ""
 
     def __repr__(self) -> str:
         return f"Claim({self.client_id!r}, {self.method}, secret=***)"
+
+
+class Authenticated(msgspec.Struct, frozen=True):
+    """A client that proved who it is, and what it may do so with only once."""
+
+    client: Client
+    once: tuple[Once, ...] = ()
 
 
 class Grant(Protocol):
@@ -88,12 +96,20 @@ class ClientAuth(Protocol):
     @property
     def method(self) -> str: ...
 
+    @property
+    def signing_algs(self) -> tuple[str, ...]:
+        """What the proof may be signed with (RFC 8414 §2); none where nothing is signed."""
+        ...
+
     def claim(self, request: Request, form: Form) -> Claim | None:
         """What the request claims by this method; None where it does not use it. Raises OAuthError if malformed."""
         ...
 
-    def proves(self, claim: Claim, client: Client | None, now: Instant) -> bool:
-        """Whether the claim is proved; takes the same time for an unknown client (None) as for a wrong secret."""
+    async def proves(self, claim: Claim, client: Client | None, now: Instant) -> tuple[Once, ...] | None:
+        """What of the proof counts only once, if the claim is proved; None, or InvalidClient with the reason, if not.
+
+        Takes the same time for an unknown client (None) as for a wrong secret.
+        """
         ...
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-COUNTS: Final = {"C": 14, "D": 5, "K": 12, "R": 18, "T": 27, "U": 6}
+COUNTS: Final = {"A": 9, "C": 14, "D": 5, "K": 12, "R": 18, "T": 27, "U": 6}
 MORE: Final = ("F2", "F3", "F4", "F5", "F10", "F12", "F24", "L7", "X6", "X12")
 ROWS: Final = (*(f"{letter}{n}" for letter, count in COUNTS.items() for n in range(1, count + 1)), *MORE)
 
 ELSEWHERE: Final = {
+    "A3": "tests/endpoints/test_client_auth.py: Basic as RFC 6749 §2.3.1 spells it, and what it cannot be",
+    "A4": "tests/endpoints/test_client_auth.py: all are told the same, and an unknown client costs the same hash",
     "T19": "D4: a bound token without proof, or with another key",
     "C8": "test_r_authorize.py, among the bad requests: every method but S256",
     "K10": "test_k_pages.py, with K4: nothing that a client or a person says is a template",
@@ -21,6 +23,7 @@ ELSEWHERE: Final = {
     "F2": "F3: of its images, all that arrived is what a killed process leaves",
 }
 UNPROVED: Final = {
+    "A8": "a secret has 256 bits of chance: no rate of guessing helps, so failures are not counted yet",
     "R8": "every client is the operator's own until clients can register themselves",
     "U6": "there is no second factor yet",
 }

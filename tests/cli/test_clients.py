@@ -269,7 +269,7 @@ def test_x10_lifetimes_that_are_no_numbers_are_refused(life: str, value: str, cl
         (("--kind", "native", "--absolute", "86400"), "absolute (86400 s) must not be shorter"),
         (("--kind", "web", "--audience", API), "register https://api.example/ first"),
         (("--kind", "web", "--scope", 'a"b'), "not a scope"),
-        (("--kind", "web", "--metadata", "x=true"), "its features have: dpop_bound_access_tokens"),
+        (("--kind", "web", "--metadata", "x=true"), "is no client metadata of this server; its features have: "),
         (("--kind", "web", "--metadata", "dpop_bound_access_tokens=yes"), "Expected `bool`, got `str`"),
         (("--kind", "web", "--metadata", "dpop_bound_access_tokens=1"), "Expected `bool`, got `int`"),
     ],

@@ -4,14 +4,16 @@ The CIMD flag, PAR and device endpoints come with their features.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import pytest
 
+from detent.core.client import AuthMethod
 from detent.core.people import CLAIMS_OF_SCOPE
 from detent.core.scope import IDENTITY_SCOPES
 from detent.endpoints.metadata import WELL_KNOWN
+from tests.asserting import Asserting
 from tests.browsing import Browser
 from tests.endpoints.test_id_tokens import verified
 from tests.mission.test_a_tokens import claims_of
@@ -77,6 +79,9 @@ def drive_grant_types(detent: Detent, value: Any) -> None:
 
 def authenticated_by(detent: Detent, method: str, path: str) -> int:
     """The status of a request that authenticates so and is right in everything else."""
+    if method in ("client_secret_jwt", "private_key_jwt"):
+        alg = "HS256" if method == "client_secret_jwt" else "ES256"
+        return Asserting(detent, alg, method).post(path, grant_type="client_credentials", token="x").status_code
     public = method == "none"
     name = "app" if public else "testclient"
     mine = detent.sign_in(name)
@@ -90,9 +95,18 @@ def authenticated_by(detent: Detent, method: str, path: str) -> int:
 def drive_methods_at(path: str) -> Callable[[Detent, Any], None]:
     def drive(detent: Detent, value: Any) -> None:
         assert value[0] == "client_secret_basic", "some clients take the first they know"
-        for method in ("client_secret_basic", "client_secret_post", "none"):
+        assert set(value) | {"none"} == set(get_args(AuthMethod))
+        for method in get_args(AuthMethod):
             assert (authenticated_by(detent, method, path) == 200) is (method in value), method
-        assert set(value) <= {"client_secret_basic", "client_secret_post", "none"}, "a method that nobody drives"
+
+    return drive
+
+
+def drive_assertion_algs_at(path: str) -> Callable[[Detent, Any], None]:
+    def drive(detent: Detent, value: Any) -> None:
+        for alg in value:
+            signing = Asserting(detent, alg, "client_secret_jwt" if alg.startswith("HS") else "private_key_jwt")
+            assert signing.post(path, grant_type="client_credentials", token="x").status_code == 200, alg
 
     return drive
 
@@ -210,6 +224,9 @@ DRIVEN: dict[str, Callable[[Detent, Any], None]] = {
     "token_endpoint_auth_methods_supported": drive_methods_at("/oauth/token"),
     "revocation_endpoint_auth_methods_supported": drive_methods_at("/oauth/revoke"),
     "introspection_endpoint_auth_methods_supported": drive_methods_at("/oauth/introspect"),
+    "token_endpoint_auth_signing_alg_values_supported": drive_assertion_algs_at("/oauth/token"),
+    "revocation_endpoint_auth_signing_alg_values_supported": drive_assertion_algs_at("/oauth/revoke"),
+    "introspection_endpoint_auth_signing_alg_values_supported": drive_assertion_algs_at("/oauth/introspect"),
     "code_challenge_methods_supported": drive_challenge_methods,
     "subject_types_supported": drive_subject_types,
     "id_token_signing_alg_values_supported": drive_id_token_algs,

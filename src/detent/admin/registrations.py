@@ -25,7 +25,7 @@ from detent.core.changes import (
     ReplaceApi,
     ReplaceClient,
 )
-from detent.core.client import DEFAULT_GRANTS, Client, SecretDigest, check_metadata, checked_client
+from detent.core.client import DEFAULT_GRANTS, AuthMethod, Client, SecretDigest, check_metadata, checked_client
 from detent.core.errors import Conflict, InvalidClientMetadata
 from detent.core.events import Event, EventName
 from detent.core.ids import ClientId, Instant
@@ -35,6 +35,7 @@ from detent.ports import Clock, Entropy, Keys, Store
 from detent.registry import ClientCheck
 
 LONGEST_SECRET_OVERLAP: Final = 30 * DAY
+SHORTEST_SIGNING_SECRET: Final = 32
 _KNOBS: Final = frozenset(Overrides.__struct_fields__)
 
 
@@ -52,6 +53,7 @@ class ClientFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     post_logout_redirect_uris: tuple[str, ...] | UnsetType = UNSET
     web_origins: tuple[str, ...] | UnsetType = UNSET
     grant_types: tuple[str, ...] | UnsetType = UNSET
+    token_endpoint_auth_method: AuthMethod | UnsetType = UNSET
     scope: Scope | UnsetType = UNSET
     default_audience: str | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
@@ -123,17 +125,18 @@ class Registrations:
         """The new client and its secret, if its kind has one. Raises InvalidClientMetadata, AlreadyExists."""
         now = self.clock.now()
         public = KINDS[kind].public
-        secret = None if public else client_secret or new_secret(self.entropy)
         client = Client(
             ClientId(client_id or self._new_id()),
             kind,
             now,
             grant_types=DEFAULT_GRANTS[kind],
             token_endpoint_auth_method="none" if public else "client_secret_basic",
-            secrets=(secret_digest(secret, self.keys, now),) if secret else (),
             epoch=now,  # later than what an earlier client of this id was issued, so that is void
         )
         client = await self._checked(client, fields)
+        secret = (client_secret or new_secret(self.entropy)) if client.has_secret else None
+        if secret:
+            client = replace(client, secrets=(self._digest(secret, client),))
         if await self.store.client(client.client_id):
             raise AlreadyExists(f"There is a client {client.client_id} already.")
         await self._apply(InsertClient(client), client.client_id, ("client_added", ""))
@@ -157,11 +160,20 @@ class Registrations:
         before, now = await self._client(client_id), self.clock.now()
         if before.is_public:
             raise InvalidClientMetadata(f"A {before.kind} client is public: it has no secret.")
+        if not before.has_secret:
+            raise InvalidClientMetadata(f"With {before.token_endpoint_auth_method} a client has keys and no secret.")
         if not 0 <= overlap <= LONGEST_SECRET_OVERLAP:
             raise InvalidClientMetadata(f"overlap must be between 0 and {LONGEST_SECRET_OVERLAP} seconds.")
         secret = new_secret(self.entropy)
-        secrets = (secret_digest(secret, self.keys, now), *_still_good(before.secrets, now, overlap))
+        secrets = (self._digest(secret, before), *_still_good(before.secrets, now, overlap))
         return await self._replace(before, replace(before, secrets=secrets), "client_secret_rotated"), secret
+
+    def _digest(self, secret: str, client: Client) -> SecretDigest:
+        """At rest. Raises InvalidClientMetadata where it is too short to sign with (RFC 7518 §3.2)."""
+        signs = client.token_endpoint_auth_method == "client_secret_jwt"
+        if signs and len(secret) < SHORTEST_SIGNING_SECRET:
+            raise InvalidClientMetadata(f"A secret to sign with has at least {SHORTEST_SIGNING_SECRET} characters.")
+        return secret_digest(secret, self.keys, self.clock.now(), sealed_for=client.client_id if signs else "")
 
     async def remove_client(self, client_id: str) -> Client:
         """Raises NotFound, ChangedMeanwhile. What it was issued is void without it."""

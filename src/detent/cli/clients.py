@@ -11,7 +11,7 @@ from detent.admin.registrations import ClientFields
 from detent.cli.choices import many, named, one, paging, seconds, switch, together, word
 from detent.cli.office import Office
 from detent.cli.operation import Answer, facts, operation, table
-from detent.core.client import Client
+from detent.core.client import AuthMethod, Client
 from detent.core.policy import ClientKind, OnReuse
 
 fields_options = together(
@@ -25,6 +25,12 @@ fields_options = together(
     many("--post-logout-redirect-uri", "post_logout_redirect_uris", "Where it may come back to after signing out."),
     many("--origin", "web_origins", "A browser origin (scheme://host[:port]) that may read answers."),
     many("--grant", "grant_types", "A grant type."),
+    one(
+        "--auth-method",
+        "token_endpoint_auth_method",
+        "How it shows who it is.",
+        type=click.Choice(get_args(AuthMethod)),
+    ),
     switch("--require-pkce/--no-require-pkce", "require_pkce", "Off for a confidential client that sends a nonce."),
     many("--scope", "scope", "What the client may ever ask for."),
     one("--audience", "default_audience", "The API that is meant when it names none.", lambda given: given or None),

@@ -5,12 +5,11 @@ Rule: `claimed` does no I/O and believes nothing; only `authenticated` returns a
 
 from collections.abc import Mapping
 
-from detent.core.client import Client
 from detent.core.errors import InvalidClient, InvalidRequest
 from detent.core.exchange import Form, Request
 from detent.core.ids import Instant
 from detent.ports import Store
-from detent.registry import Claim, ClientAuth
+from detent.registry import Authenticated, Claim, ClientAuth
 
 NONE = "none"
 
@@ -28,11 +27,13 @@ def claimed(methods: Mapping[str, ClientAuth], request: Request, form: Form) -> 
     return proofs[0] if proofs else claims[0]
 
 
-async def authenticated(methods: Mapping[str, ClientAuth], claim: Claim, store: Store, now: Instant) -> Client:
-    """The registered, enabled client that the claim proves. Raises InvalidClient, the same for every reason."""
+async def authenticated(methods: Mapping[str, ClientAuth], claim: Claim, store: Store, now: Instant) -> Authenticated:
+    """The registered, enabled client that the claim proves. Raises InvalidClient: the same for an unknown client, a
+    wrong secret and a disabled client.
+    """
     client = await store.client(claim.client_id)
-    proved = methods[claim.method].proves(claim, client, now)
-    if client is None or not proved or not client.enabled:
+    once = await methods[claim.method].proves(claim, client, now)
+    if client is None or once is None or not client.enabled:
         reason = "unknown client" if client is None else "wrong credentials" if client.enabled else "disabled client"
         raise InvalidClient("Client authentication failed: check client_id and how it authenticates.", detail=reason)
-    return client
+    return Authenticated(client, once)

@@ -15,20 +15,22 @@ from detent.core.errors import InvalidClient
 from detent.core.exchange import Form, Request
 from detent.core.ids import Instant
 from detent.ports import Keys
-from detent.registry import Claim
+from detent.registry import Claim, Once
 
+SHOWN = ("client_secret_basic", "client_secret_post")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class _Secret:
     method: str
+    signing_algs = ()
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
-    def proves(self, claim: Claim, client: Client | None, now: Instant) -> bool:
+    async def proves(self, claim: Claim, client: Client | None, now: Instant) -> tuple[Once, ...] | None:
         right = is_secret_of(client, claim.secret, self._keys, now)
-        return right and client is not None and not client.is_public
+        return () if right and client is not None and client.token_endpoint_auth_method in SHOWN else None
 
 
 class ClientSecretBasic(_Secret):

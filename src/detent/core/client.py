@@ -6,7 +6,7 @@ redirect URIs are exact strings, its grants and authentication method fit its ki
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -16,7 +16,9 @@ from detent.core.ids import ClientId, Instant
 from detent.core.policy import FAMILY, KINDS, ClientKind, Overrides, RefreshPolicy, effective_policy
 from detent.core.scope import IDENTITY_SCOPES, Scope, is_scope_token
 
-AuthMethod = Literal["none", "client_secret_basic", "client_secret_post"]
+AuthMethod = Literal[
+    "none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
+]  # fmt: skip
 
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 REFUSED_SCHEMES: Final = frozenset({"javascript", "data", "vbscript", "file", "about", "blob", "ws", "wss", "ftp"})
@@ -28,12 +30,16 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*")
 
 
 class SecretDigest(msgspec.Struct, frozen=True):
-    """A client secret at rest: a keyed hash, the id of its key, and until when it is good (None: no end)."""
+    """A client secret at rest: a keyed hash, the id of its key, and until when it is good (None: no end).
+
+    `sealed` is the secret itself under the same key, for a client that signs with it (client_secret_jwt) alone.
+    """
 
     key_id: int
     digest: bytes
     created_at: Instant
     expires_at: Instant | None = None
+    sealed: bytes = b""
 
 
 class Client(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,6 +81,10 @@ class Client(msgspec.Struct, frozen=True, omit_defaults=True):
         return effective_policy(self.kind, self.overrides, self.refresh_strategy)
 
     @property
+    def has_secret(self) -> bool:
+        return self.token_endpoint_auth_method.startswith("client_secret")
+
+    @property
     def is_public(self) -> bool:
         return self.token_endpoint_auth_method == "none"
 
@@ -94,6 +104,11 @@ def checked_client(
     """Return the client if it may be registered. Raises InvalidClientMetadata with what to change."""
     _refuse_if(not _CLIENT_ID.fullmatch(client.client_id), "client_id must be 1 to 256 visible characters, no colon.")
     public = KINDS[client.kind].public
+    methods = get_args(AuthMethod)
+    _refuse_if(
+        client.token_endpoint_auth_method not in methods,
+        f"token_endpoint_auth_method must be one of: {', '.join(methods)}.",
+    )
     _refuse_if(
         public != client.is_public,
         f"A {client.kind} client is {'public: it has no secret' if public else 'confidential: it needs a secret'}; "

@@ -10,8 +10,9 @@ from detent.core.client import Client
 from detent.core.errors import OAuthError
 from detent.core.exchange import Form, Request, Response
 from detent.core.ids import Instant
+from detent.grants.commit import commit
 from detent.ports import Clock, Store
-from detent.registry import Claim, ClientAuth
+from detent.registry import Authenticated, Claim, ClientAuth
 from detent.web.asgi import refused
 from detent.web.cors import readable_by
 from detent.web.form import parse_form
@@ -30,9 +31,15 @@ class Door:
         """Who the request says it is; no I/O."""
         return claimed(self._client_auth, request, form)
 
-    async def client(self, claim: Claim, now: Instant) -> Client:
+    async def client(self, claim: Claim, now: Instant) -> Authenticated:
         """Who it is. Raises InvalidClient."""
         return await authenticated(self._client_auth, claim, self._store, now)
+
+    async def client_at_once(self, request: Request, form: Form, now: Instant) -> Client:
+        """Who it is, for work that writes nothing itself: what counts once is spent here. Raises InvalidClient."""
+        proved = await self.client(self.claim(request, form), now)
+        await commit(self._store, proved.once)
+        return proved.client
 
     async def answer(
         self, request: Request, work: Callable[[Form], Awaitable[Response]], *, browsers: bool = True

@@ -46,7 +46,7 @@ class IntrospectionEndpoint:
 
     async def _introspect(self, request: Request, form: Form) -> Response:
         now = self._door.now()
-        client = await self._door.client(self._door.claim(request, form), now)
+        client = await self._door.client_at_once(request, form, now)
         if client.is_public:
             raise InvalidClient("A public client cannot introspect: anybody could claim to be it.")
         token = form.get("token")

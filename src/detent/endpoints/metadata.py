@@ -38,14 +38,18 @@ def document(issuer: str, registry: Registry) -> dict[str, Any]:
     """RFC 8414 §2; members without a value are left out (§3.2). Raises RegistryError for one with two owners."""
     methods = list(registry.client_auth)
     with_secret = [method for method in methods if method != "none"]
+    algs = sorted({alg for method in registry.client_auth.values() for alg in method.signing_algs})
     claims = {"sub", "iss", "aud", "exp", "iat", "auth_time", *(c for cs in CLAIMS_OF_SCOPE.values() for c in cs)}
     members: dict[str, Any] = {
         "issuer": issuer,
         "grant_types_supported": list(registry.grants),
         "scopes_supported": list(IDENTITY_SCOPES),
         "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algs,
         "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": algs,
         "introspection_endpoint_auth_methods_supported": with_secret,
+        "introspection_endpoint_auth_signing_alg_values_supported": algs,
         "response_modes_supported": list(registry.response_modes),
         "code_challenge_methods_supported": ["S256"] if "authorization_code" in registry.grants else [],
         "subject_types_supported": ["public"],

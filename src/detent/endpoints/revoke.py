@@ -41,7 +41,7 @@ class RevocationEndpoint:
 
     async def _revoke(self, request: Request, form: Form) -> Response:
         now = self._door.now()
-        client = await self._door.client(self._door.claim(request, form), now)
+        client = await self._door.client_at_once(request, form, now)
         token = form.get("token")
         if token is None:
             raise InvalidRequest("The parameter token is missing.")

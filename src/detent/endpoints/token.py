@@ -35,12 +35,14 @@ class TokenEndpoint:
             raise UnsupportedGrantType(f"This server offers the grant types: {', '.join(self._registry.grants)}.")
         claim = self._door.claim(request, form)
         screened = grant.screen(form, claim.client_id, now)
-        client = await self._door.client(claim, now)
+        authenticated = await self._door.client(claim, now)
+        client = authenticated.client
         if grant_type not in client.grant_types:
             raise UnauthorizedClient(f"This client is not registered for the grant type {grant_type}.")
         proved = await self._proved(request, client, now)
+        once = (*authenticated.once, *proved.once)
         token_request = TokenRequest(
-            form, client, now, request.origin, request.peer, request.support_id, proved.cnf, proved.once
+            form, client, now, request.origin, request.peer, request.support_id, proved.cnf, once
         )
         for stage in self._registry.stages:
             token_request = await stage.run(token_request)

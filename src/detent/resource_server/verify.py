@@ -5,7 +5,7 @@ arguments. Reading the bytes is compact.py, fetching keys jwks.py, saying no ove
 Rule: nothing in the token chooses how it is checked; the header only picks among what the Verifier allows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
@@ -75,7 +75,7 @@ class Verifier:
     def authentic(self, token: str | bytes, keys: VerificationKeys, max_bytes: int = MAX_TOKEN_BYTES) -> dict[str, Any]:
         """The claims of a JWT that is the issuer's and of an accepted type; of what they say nothing is checked yet."""
         jws = parse_compact(token, max_bytes)
-        alg, kid = self._check_header(jws.header)
+        alg, kid = self.check_header(jws.header, self.algorithms)
         if not keys.select(alg, kid).verifies(alg, jws.signing_input, jws.signature):
             raise InvalidToken("the signature does not verify")
         claims = load_object(jws.payload)
@@ -83,10 +83,12 @@ class Verifier:
             raise InvalidToken("the payload is not a plain JSON object")
         return claims
 
-    def _check_header(self, header: Mapping[str, Any]) -> tuple[str, str | None]:
-        """`jwk`, `jku`, `x5u` and `x5c` are ignored: keys come from the issuer alone (RFC 8725 §3.10)."""
+    def check_header(self, header: Mapping[str, Any], algorithms: Collection[str]) -> tuple[str, str | None]:
+        """The `alg`, one of these, and the `kid`. Raises InvalidToken.
+
+        `jwk`, `jku`, `x5u` and `x5c` are ignored: keys come from the issuer alone (RFC 8725 §3.10)."""
         alg, typ = header.get("alg"), header.get("typ", "")
-        if alg not in self.algorithms:
+        if not isinstance(alg, str) or alg not in algorithms:
             raise InvalidToken("the algorithm is not accepted here")
         if REFUSED_HEADERS & header.keys():
             raise InvalidToken("the header asks for something that is not supported")
