@@ -254,12 +254,12 @@ def cast(keys: FileKeys) -> Iterator[Part]:
 STORE: Final = os.environ.get("TESTS_STORE", "sqlite")
 
 
-async def _opened_store(kind: str, folder: Path) -> Any:
+async def _opened_store(kind: str, folder: Path, sqlite: dict[str, Any]) -> Any:
     """The store of this folder, whichever time it is opened."""
     if kind == "memory":
         return MemoryStore()
     if kind == "sqlite":
-        return await SqliteStore.open(folder / "detent.db")
+        return await SqliteStore.open(folder / "detent.db", **sqlite)
     return await PostgresStore.open(database_of(folder))
 
 
@@ -280,18 +280,19 @@ def running(
     status_list_ttl: Seconds | None = DEFAULT_TTL,
     outbound: Outbound | None = None,
     more: MoreFeatures = no_more,
+    sqlite: dict[str, Any] = {},  # noqa: B006
     **settings: Any,
 ) -> Iterator[Detent]:
     """A house with the whole cast, served until the block ends; opened again on its folder and clock, it goes on.
 
-    `public` is an issuer as behind a proxy; the demo API, which fetches its keys, needs the real one. `settings` are
-    further ones of `House`.
+    `public` is an issuer as behind a proxy; the demo API, which fetches its keys, needs the real one. `sqlite` is how
+    a store of that kind is opened, `settings` are further ones of `House`.
     """
     clock, sink = clock or ManualClock(START), ListSink()
     keys = FileKeys.open(keys_folder, clock)
     issuer, api = at or Loopback(), Loopback()
     with ServerThread() as thread:
-        opened: Any = thread.call(_opened_store(store or STORE, folder))
+        opened: Any = thread.call(_opened_store(store or STORE, folder, sqlite))
         if hasattr(opened, "close"):
             thread.at_exit(opened.close)
         passwords = Passwords(CHEAP)

@@ -81,7 +81,7 @@ async def beat_for_ever(office: Office) -> None:
         await asyncio.sleep(BEAT_SECONDS)
         try:
             await beat(office)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, OSError) as error:
             if str(error) not in REFUSALS.values():
                 log.warning("the store could not be marked: %s", error)
                 continue

@@ -25,6 +25,7 @@ from detent.settings import Settings, outbound_networks
 from detent.sinks.log import LogSink
 from detent.stores.sql_store import SqlStore
 from detent.stores.sqlite import SqliteStore
+from detent.stores.sqlite.reserve import RESERVE
 from detent.system import SystemClock, SystemEntropy
 from detent.web.outbound import LOOPBACK, Outbound
 from detent.webhooks.courier import Courier
@@ -77,7 +78,7 @@ async def opened(
         )
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     clock = SystemClock()
-    store = await _opened_store(settings)
+    store = await _opened_store(settings, RESERVE if create else 0)
     passwords = Passwords()
     try:
         keys = FileKeys.open(settings.data / KEYS_FOLDER, clock)
@@ -102,9 +103,9 @@ async def opened(
         await store.close()
 
 
-async def _opened_store(settings: Settings) -> SqlStore:
+async def _opened_store(settings: Settings, reserve: int) -> SqlStore:
     if not settings.store:
-        return await SqliteStore.open(settings.data / STORE_FILE)
+        return await SqliteStore.open(settings.data / STORE_FILE, reserve=reserve)
     try:
         from detent.stores.postgres import PostgresStore
     except ImportError:

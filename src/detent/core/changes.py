@@ -247,6 +247,24 @@ class Changes(msgspec.Struct, frozen=True):
     parts: tuple[Part, ...]
     events: tuple[Event, ...] = ()
 
+    @property
+    def only_ends(self) -> bool:
+        """Whether it issues nothing: such changes must be possible when nothing else is."""
+        return bool(self.parts) and all(map(_ends, self.parts))
+
+
+def _ends(part: Part) -> bool:
+    """A person or a client is cut off, disabled and given another secret by being replaced."""
+    match part:
+        case ReplaceFamily(family):
+            return family.status != "live"
+        case EndFamilies() | EndSessions() | RemoveConsent() | RaiseServerEpoch():
+            return True
+        case ReplaceUser() | RemoveUser() | ReplaceClient() | RemoveClient() | RemoveApi() | RemoveWebhook():
+            return True
+        case _:
+            return False
+
 
 def changed(*parts: Part, events: tuple[Event, ...] = ()) -> Changes:
     return Changes(parts, events)

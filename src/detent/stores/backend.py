@@ -43,9 +43,12 @@ class Backend(Protocol):
         """All rows; sees only what is committed."""
         ...
 
-    def write(self, steps: Sequence[Step], committed: Callable[[], None] | None = None) -> Awaitable[int]:
+    def write(
+        self, steps: Sequence[Step], committed: Callable[[], None] | None = None, *, only_ends: bool = False
+    ) -> Awaitable[int]:
         """All steps or none, durable; the answer is how many rows they changed.
 
+        `only_ends` may use what a database keeps back for that, where it keeps something.
         `committed` is called before anyone is answered, also when the fate of the commit is unknown. A caller that
         no longer waits takes nothing back.
         """

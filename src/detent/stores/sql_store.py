@@ -97,10 +97,10 @@ class SqlStore:
     async def apply(self, changes: Changes) -> None:
         names = [name for part in changes.parts if (name := _remembered_as(part))]
         if not names:
-            await self._backend.write(steps_of(changes))
+            await self._backend.write(steps_of(changes), only_ends=changes.only_ends)
             return
         steps = [*steps_of(changes), *self._backend.noting]
-        await self._backend.write(steps, lambda: self._remembered.forget(*names))
+        await self._backend.write(steps, lambda: self._remembered.forget(*names), only_ends=changes.only_ends)
 
     async def sweep(self, now: Instant, *, retention: int) -> int:
         return await self._backend.write(sweep_steps(now, retention))

@@ -58,7 +58,9 @@ class Statements:
 
         return self._kept(self._on_a_connection(work))
 
-    def write(self, steps: Sequence[Step], committed: Callable[[], None] | None = None) -> Awaitable[int]:
+    def write(
+        self, steps: Sequence[Step], committed: Callable[[], None] | None = None, *, only_ends: bool = False
+    ) -> Awaitable[int]:
         """All steps or none; the answer is how many rows they changed. A caller that leaves takes nothing back."""
 
         async def work() -> int:

@@ -20,6 +20,7 @@ import msgspec
 from detent.core.errors import Conflict, StoreUnavailable
 from detent.stores.backend import Counters
 from detent.stores.rows import Row, Value
+from detent.stores.sqlite.reserve import Reserve
 from detent.stores.statements import Step
 
 log = logging.getLogger("detent.store")
@@ -42,6 +43,7 @@ class _Write(msgspec.Struct):
     committed: Callable[[], None] | None
     answer: asyncio.Future[int]
     deadline: float
+    only_ends: bool
     outcome: int | Exception = 0
 
 
@@ -54,11 +56,14 @@ class GroupCommit:
     changed_since = "PRAGMA data_version"
     noting: tuple[Step, ...] = ()
 
-    def __init__(self, db: apsw.Connection, thread: ThreadPoolExecutor, *, patience: float, waiting: int) -> None:
+    def __init__(
+        self, db: apsw.Connection, thread: ThreadPoolExecutor, reserve: Reserve, *, patience: float, waiting: int
+    ) -> None:
         self.counters = Counters()
         self._db = db
         self._cursor = db.cursor()
         self._thread = thread
+        self._reserve = reserve
         self._patience = patience
         self._waiting = waiting
         self._loop = asyncio.get_running_loop()
@@ -76,10 +81,12 @@ class GroupCommit:
         self._reads.append(_Read(text, values, answer, deadline))
         return answer
 
-    def write(self, steps: Sequence[Step], committed: Callable[[], None] | None = None) -> asyncio.Future[int]:
+    def write(
+        self, steps: Sequence[Step], committed: Callable[[], None] | None = None, *, only_ends: bool = False
+    ) -> asyncio.Future[int]:
         deadline = self._admitted()
         answer: asyncio.Future[int] = self._loop.create_future()
-        self._writes.append(_Write(steps, committed, answer, deadline))
+        self._writes.append(_Write(steps, committed, answer, deadline, only_ends))
         return answer
 
     async def close(self) -> None:
@@ -117,7 +124,7 @@ class GroupCommit:
             self._carry_out_writes()
         if self._committing:
             return  # `_finish` goes on
-        if self._reads and self._retry is None:
+        if (self._reads or self._writes) and self._retry is None:
             self._wake()
         if self._drained and not (self._reads or self._writes or self._drained.done()):
             self._drained.set_result(None)
@@ -149,7 +156,9 @@ class GroupCommit:
             read.answer.set_result(found)
 
     def _carry_out_writes(self) -> None:
-        batch = _portion(self._writes)
+        batch = self._affordable(_portion(self._writes))
+        if not batch:
+            return
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
             for write in batch:
@@ -158,10 +167,7 @@ class GroupCommit:
             self._leave_transaction()
             self._try_again(self._writes, batch, error)
         except Exception as error:  # SQLite may have undone more than the statement that failed
-            _refuse(batch, error)
-            self._leave_transaction()
-            if isinstance(error, apsw.IOError):
-                self._break(error)
+            self._failed(batch, error)
         else:
             self._committing = True
             commit = self._loop.run_in_executor(self._thread, self._commit)
@@ -204,15 +210,37 @@ class GroupCommit:
             if write.committed:
                 write.committed()
         if error := commit.exception():
-            _refuse(batch, error)
-            self._leave_transaction()
-            if isinstance(error, apsw.IOError):
-                self._break(error)
+            self._failed(batch, error)
         else:
             self.counters.commits += 1
             _answer(batch)
+            if not self._reserve.whole:
+                self._reserve.refill()
         if self._reads or self._writes or self._drained:
             self._wake()
+
+    def _failed(self, batch: list[_Write], error: BaseException) -> None:
+        self._leave_transaction()
+        if isinstance(error, apsw.FullError):
+            ending = [write for write in batch if write.only_ends]
+            if ending and self._reserve.release():
+                self._writes.extendleft(reversed(ending))
+                batch = [write for write in batch if not write.only_ends]
+            else:
+                self._reserve.refill()
+        _refuse(batch, error)
+        if isinstance(error, apsw.IOError):
+            self._break(error)
+
+    def _affordable(self, batch: list[_Write]) -> list[_Write]:
+        """All of it, or while the disk is full what only ends something; the rest is refused."""
+        if self._reserve.whole:
+            return batch
+        ending = [write for write in batch if write.only_ends]
+        if not ending and self._reserve.refill():
+            return batch
+        _refuse([write for write in batch if not write.only_ends], OSError("the disk is full"))
+        return ending
 
     def _break(self, error: apsw.IOError) -> None:
         """A disk that failed once may say yes to the next sync and mean only what came since. So there is none:

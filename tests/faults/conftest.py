@@ -1,0 +1,3 @@
+from tests.fixtures import keys_folder
+
+__all__ = ["keys_folder"]
