@@ -51,7 +51,15 @@ class Lane(asyncio.Protocol):
 class Run:
     """`connections` lanes for `seconds`; latencies are in seconds."""
 
-    def __init__(self, url: str, basic: tuple[str, str], pool: deque[str], connections: int, seconds: float, path: str = "/oauth/token") -> None:
+    def __init__(
+        self,
+        url: str,
+        basic: tuple[str, str],
+        pool: deque[str],
+        connections: int,
+        seconds: float,
+        path: str = "/oauth/token",
+    ) -> None:
         parts = urlsplit(url)
         self._address = parts.hostname, parts.port
         self.pool = pool
@@ -61,7 +69,7 @@ class Run:
         self.bad: list[bytes] = []
         credentials = base64.b64encode(":".join(basic).encode()).decode()
         self._head = (
-            f"POST {parts.path.rstrip('/')}{path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Basic {credentials}\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Basic {credentials}\r\n"
             "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
         ).encode()
 

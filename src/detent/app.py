@@ -19,6 +19,7 @@ from detent.core.family import Ahead
 from detent.core.ids import Seconds
 from detent.core.session import SessionPolicy
 from detent.endpoints.authorize import PROMPTS, RESPONSE_TYPE, AuthorizationEndpoint
+from detent.endpoints.client_endpoint import ClientEndpoint
 from detent.endpoints.dispatch import Dispatcher
 from detent.endpoints.door import Door
 from detent.endpoints.end_session import EndSession
@@ -212,6 +213,7 @@ class House:
                 UserinfoEndpoint(issuer, access, presentation, outside.store, outside.directory, outside.clock).route(),
                 JwksEndpoint(outside.keys).route(),
                 HealthEndpoint(outside.store).route(),
+                *(ClientEndpoint(door, served).route() for served in protocol.client_routes),
                 *metadata.routes(),
             ),
             metadata={

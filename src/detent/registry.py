@@ -287,6 +287,26 @@ class Route(msgspec.Struct, frozen=True):
     page: bool = False
 
 
+class ClientRequest(msgspec.Struct, frozen=True):
+    """A request whose client is authenticated, at an endpoint that a feature brings for clients."""
+
+    request: Request
+    form: Form
+    client: Client
+    now: Instant
+
+
+class ClientRoute(msgspec.Struct, frozen=True):
+    """A path that clients POST a form to, authenticated as at the token endpoint (RFC 6749 §2.3).
+
+    `handler` raises OAuthError; `metadata` is as in `Route`.
+    """
+
+    path: str
+    handler: Callable[[ClientRequest], Awaitable[Response]]
+    metadata: str | None = None
+
+
 ClientCheck = Callable[[Client], Awaitable[None]]  # raises InvalidClientMetadata
 
 
@@ -308,6 +328,7 @@ class Feature(msgspec.Struct, frozen=True):
     possession: tuple[Possession, ...] = ()
     response_modes: tuple[ResponseMode, ...] = ()
     routes: tuple[Route, ...] = ()
+    client_routes: tuple[ClientRoute, ...] = ()
     metadata: Mapping[str, Any] = {}
     client_metadata: Mapping[str, Any] = {}
     client_checks: tuple[ClientCheck, ...] = ()
@@ -336,6 +357,7 @@ class Registry:
         self.possession = _joined("possession", features, lambda f: [(p.name, p) for p in f.possession])
         self.response_modes = _joined("response mode", features, lambda f: [(m.name, m) for m in f.response_modes])
         self.routes = _joined("route", features, lambda f: [(r.path, r) for r in f.routes])
+        self.client_routes = tuple(route for feature in features for route in feature.client_routes)
         self.metadata = _joined("metadata member", features, lambda f: [*f.metadata.items(), *_route_members(f)])
         self.client_metadata = _joined("client metadata", features, lambda f: list(f.client_metadata.items()))
         self.client_checks = tuple(check for feature in features for check in feature.client_checks)

@@ -24,8 +24,20 @@ from detent.core.errors import InvalidGrant, InvalidRequest, OAuthError, Unsuppo
 from detent.core.exchange import Form, Request, Response, TokenResponse
 from detent.core.family import Family
 from detent.core.ids import FamilyKey, Instant
-from detent.registry import Feature, Issued, Phase, Proved, Registry, RegistryError, Route, Stage, TokenRequest
-from detent.web.respond import json_public
+from detent.registry import (
+    ClientRequest,
+    ClientRoute,
+    Feature,
+    Issued,
+    Phase,
+    Proved,
+    Registry,
+    RegistryError,
+    Route,
+    Stage,
+    TokenRequest,
+)
+from detent.web.respond import json_private, json_public
 from tests.attacks.outcomes import assert_refused
 from tests.mission.test_a_tokens import claims_of
 from tests.serving import API, SECRET, START, Detent, client, running
@@ -118,6 +130,12 @@ async def invented(request: Request) -> Response:
     return json_public({"path": request.path}, 60)
 
 
+async def greeting(request: ClientRequest) -> Response:
+    if request.form.get("name") is None:
+        raise InvalidRequest("The parameter name is missing.")
+    return json_private({"client": request.client.client_id, "name": request.form.get("name")})
+
+
 def stages(run: list[str]) -> tuple[Stage, ...]:
     """One for each phase, listed backwards; each notes that it ran, the second refuses who is unlucky."""
 
@@ -179,6 +197,7 @@ def invention(house: House, run: list[str]) -> Feature:
         token_formats=(Plain(),),
         stages=stages(run),
         routes=(Route("/invented", ("GET",), invented, metadata="invented_endpoint", cors="everybody"),),
+        client_routes=(ClientRoute("/invented/for-clients", greeting, metadata="invented_client_endpoint"),),
         metadata={"invented_supported": True},
         client_metadata={"proof_required": bool},
     )
@@ -336,6 +355,14 @@ def test_a_route_is_served_and_its_metadata_published(extended: Detent) -> None:
         published = extended.http.get(path).json()
         assert published["invented_endpoint"] == extended.issuer + "invented"
         assert published["invented_supported"] is True
+
+
+def test_a_route_for_clients_is_served_to_those_who_authenticate(extended: Detent) -> None:
+    path = "/invented/for-clients"
+    assert extended.http.get("/.well-known/openid-configuration").json()["invented_client_endpoint"].endswith(path)
+    assert extended.post(path, "testclient", name="Ada").json() == {"client": "testclient", "name": "Ada"}
+    assert_refused(extended.post(path, "testclient", other="x"), "invalid_request")
+    assert_refused(extended.post(path, None, client_id="testclient", name="Ada"), "invalid_client", 401)
 
 
 def test_without_the_feature_there_is_no_trace_of_it(standing: Detent) -> None:
