@@ -33,7 +33,7 @@ from detent.endpoints.revoke import RevocationEndpoint
 from detent.endpoints.token import TokenEndpoint
 from detent.endpoints.userinfo import UserinfoEndpoint
 from detent.endpoints.visitor import Visitors
-from detent.features import dpop, password, status_list
+from detent.features import claims, dpop, openid, password, status_list
 from detent.grants.authorization_code import AuthorizationCode
 from detent.grants.client_credentials import ClientCredentials
 from detent.grants.ending import Ending
@@ -55,7 +55,7 @@ from detent.pages.rendering import Rendering
 from detent.pages.response_modes import FormPost, WebMessage
 from detent.pages.static import static_routes
 from detent.ports import Clock, Directory, Entropy, EventSink, Keys, Store
-from detent.registry import Feature, Mark, RefreshStrategy, Registry, TokenFormat
+from detent.registry import Envelope, Feature, Mark, RefreshStrategy, Registry, Release, SubjectType, TokenFormat
 from detent.strategies.allowlist import Allowlist
 from detent.strategies.denylist import Denylist
 from detent.strategies.jwt_refresh import Common
@@ -63,8 +63,9 @@ from detent.strategies.short_lived import ShortLived
 from detent.strategies.unique_claim import UniqueClaim
 from detent.strategies.user_secret import UserSecret
 from detent.tokens.access import AccessTokens
+from detent.tokens.disclosure import Disclosure
 from detent.tokens.handle import Handles
-from detent.tokens.id_token import Hints
+from detent.tokens.id_token import Hints, IdTokens
 from detent.tokens.jwt import Jwt
 from detent.tokens.mint import Mint
 from detent.tokens.opaque import Opaque
@@ -123,8 +124,15 @@ class House:
         marks: dict[str, Mark] = {}
         self.access = AccessTokens(formats, outside.store)
         self.jwts = RefreshJwts(issuer, outside.keys)
-        mint = Mint(issuer, formats, marks, outside.keys, outside.entropy)
-        self.issuing = Issuing(outside.store, self.handles, mint, outside.entropy, strategies, marks, store_behind)
+        envelopes: list[Envelope] = []
+        releases: dict[str, Release] = {}
+        subject_types: dict[str, SubjectType] = {}
+        self.disclosure = Disclosure(outside.directory, releases, subject_types)
+        mint = Mint(issuer, formats, marks, self.disclosure, outside.entropy)
+        id_tokens = IdTokens(issuer, outside.keys, self.disclosure, envelopes)
+        self.issuing = Issuing(
+            outside.store, self.handles, mint, id_tokens, outside.entropy, strategies, marks, store_behind
+        )
         self.ending = Ending(outside.store, outside.sink)
         self.sign_in = SignIn(self.people, Throttle(outside.entropy, allowances), outside.sink, outside.store)
         self.sessions = Sessions(outside.store, outside.entropy, outside.sink, session_policy)
@@ -137,6 +145,8 @@ class House:
         published = outside.store, outside.directory, outside.keys, outside.clock
         features = (
             *((password.feature(self.issuing, self.sign_in),) if password_grant else ()),
+            openid.feature(outside.keys),
+            claims.feature(),
             client_keys_feature(),
             dpop.feature(issuer, self.handles),
             *((status_list.feature(issuer, *published, status_list_ttl),) if status_list_ttl else ()),
@@ -148,6 +158,9 @@ class House:
         formats.update(self.registry.token_formats)
         strategies.update(self.registry.strategies)
         marks.update(self.registry.marks)
+        releases.update(self.registry.releases)
+        subject_types.update(self.registry.subject_types)
+        envelopes.extend(self.registry.envelopes)
         self.asgi = Edge(
             self.registry.routes,
             hosts_of(issuer),
@@ -160,7 +173,7 @@ class House:
     def _jwt_refresh_tokens(self) -> Feature:
         """For clients that chose one of these; everybody else's refresh tokens are families' handles."""
         outside, issuing = self.outside, self.issuing
-        common = Common(issuing, self.ending, outside.directory, self.jwts, outside.entropy, self._session_policy)
+        common = Common(issuing, self.ending, self.jwts, outside.entropy, self._session_policy)
         kinds = (Allowlist, Denylist, UniqueClaim, ShortLived, UserSecret)
         return Feature("jwt-refresh-tokens", ("RFC 7519", "RFC 7009"), strategies=tuple(kind(common) for kind in kinds))
 
@@ -172,7 +185,7 @@ class House:
             ("OAuth 2.1", "RFC 6749", "RFC 7636", "RFC 8707", "RFC 9068", "RFC 9700"),
             grants=(
                 AuthorizationCode(self.issuing, self.ending, outside.directory),
-                RefreshToken(self.issuing, outside.directory, outside.sink, self._session_policy),
+                RefreshToken(self.issuing, outside.sink, self._session_policy),
                 ClientCredentials(self.issuing),
             ),
             client_auth=(ClientSecretBasic(outside.keys), ClientSecretPost(outside.keys), NoAuthentication()),
@@ -189,9 +202,15 @@ class House:
         hints = Hints(issuer, outside.keys)
         presentation = Presentation(protocol.possession, outside.store)
         self.dispatcher = Dispatcher(
-            issuer, protocol.response_modes, self.issuing, self.sessions, self.consents, outside.entropy
+            issuer,
+            protocol.response_modes,
+            self.issuing,
+            self.sessions,
+            self.consents,
+            self.disclosure,
+            outside.entropy,
         )
-        self.end_session = EndSession(outside.store, self.sessions, self.visitors, hints, self.handles)
+        self.end_session = EndSession(outside.store, self.sessions, self.visitors, hints, self.handles, self.disclosure)
         endpoints = Feature(
             "endpoints",
             (
@@ -210,7 +229,17 @@ class House:
                 TokenEndpoint(door, protocol).route(),
                 RevocationEndpoint(door, self.handles, access, self.ending, protocol.strategies).route(),
                 IntrospectionEndpoint(door, self.handles, access, outside.store, protocol.strategies).route(),
-                UserinfoEndpoint(issuer, access, presentation, outside.store, outside.directory, outside.clock).route(),
+                UserinfoEndpoint(
+                    issuer,
+                    access,
+                    presentation,
+                    outside.store,
+                    outside.directory,
+                    outside.keys,
+                    outside.clock,
+                    self.disclosure,
+                    protocol.envelopes,
+                ).route(),
                 JwksEndpoint(outside.keys).route(),
                 HealthEndpoint(outside.store).route(),
                 *(ClientEndpoint(door, served).route() for served in protocol.client_routes),
@@ -220,7 +249,6 @@ class House:
                 "response_types_supported": [RESPONSE_TYPE],
                 "authorization_response_iss_parameter_supported": True,
                 "prompt_values_supported": list(PROMPTS),
-                "claims_parameter_supported": False,
                 "request_parameter_supported": False,
                 "request_uri_parameter_supported": False,  # left out it would mean true
             },

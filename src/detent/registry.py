@@ -5,9 +5,9 @@ disjoint: two owners of one name stop the start and both are named. Order is by 
 Discovery metadata is merged from what stands here, so it cannot promise what is not routed.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -17,10 +17,13 @@ from detent.core.changes import Part, Record
 from detent.core.claims import ACCESS_CLAIMS
 from detent.core.client import Client
 from detent.core.confirmation import BEARER, Confirmation
-from detent.core.errors import OAuthError
+from detent.core.errors import OAuthError, UnauthorizedClient
 from detent.core.exchange import Form, Request, Response, TokenResponse
 from detent.core.family import Family, Origin
-from detent.core.ids import FamilyKey, Instant
+from detent.core.ids import FamilyKey, Instant, Subject
+from detent.core.interaction import AuthorizationRequest
+from detent.core.scope import Scope
+from detent.core.wishes import Place, Wishes
 
 
 class Once(msgspec.Struct, frozen=True):
@@ -209,6 +212,57 @@ class Mark(Protocol):
         ...
 
 
+class Release(Protocol):
+    """What lets claims about a person out to a client."""
+
+    @property
+    def name(self) -> str: ...
+
+    def asked(self, authorization: Authorization, client: Client, scope: Scope, place: Place) -> Wishes:
+        """Which claims this authorization, used with `scope`, is to be told at `place`. No I/O."""
+        ...
+
+
+class SubjectType(Protocol):
+    """Under which `sub` a client knows a person (OpenID Connect Core §8)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def told(self, subject: Subject, client: Client) -> str:
+        """The same for ever for the same person and client."""
+        ...
+
+
+SUBJECT_TYPE: Final = "subject_type"
+
+
+def subject_type_of(client: Client, known: Mapping[str, SubjectType]) -> SubjectType:
+    """Raises UnauthorizedClient where the client's subject type was taken out meanwhile: never tell another one."""
+    chosen = client.extra.get(SUBJECT_TYPE, "public")
+    if chosen not in known:
+        raise UnauthorizedClient(f"This server has no subject type {chosen} any more.")
+    return known[chosen]
+
+
+class Envelope(Protocol):
+    """What a JWT about a person travels in where a client wants that (JWE)."""
+
+    async def wrap(self, token: str, client: Client, place: Place) -> str:
+        """The token as the client wants it; itself where it wants nothing of this kind. Raises OAuthError."""
+        ...
+
+
+async def wrapped(token: str, client: Client, place: Place, envelopes: Sequence[Envelope]) -> str:
+    for envelope in envelopes:
+        token = await envelope.wrap(token, client, place)
+    return token
+
+
+# What a parameter of an authorization request changes in what is asked for. Raises OAuthError for the client.
+RequestReader = Callable[[Form, Client, AuthorizationRequest], AuthorizationRequest]
+
+
 class Phase(Enum):
     RESOLVE = "resolve"
     CHECK = "check"
@@ -324,6 +378,10 @@ class Feature(msgspec.Struct, frozen=True):
     token_formats: tuple[TokenFormat, ...] = ()
     strategies: tuple[RefreshStrategy, ...] = ()
     marks: tuple[Mark, ...] = ()
+    releases: tuple[Release, ...] = ()
+    subject_types: tuple[SubjectType, ...] = ()
+    envelopes: tuple[Envelope, ...] = ()
+    request_readers: tuple[RequestReader, ...] = ()
     stages: tuple[Stage, ...] = ()
     possession: tuple[Possession, ...] = ()
     response_modes: tuple[ResponseMode, ...] = ()
@@ -354,6 +412,10 @@ class Registry:
         self.token_formats = _joined("token format", features, lambda f: [(t.name, t) for t in f.token_formats])
         self.strategies = _joined("refresh strategy", features, lambda f: [(s.name, s) for s in f.strategies])
         self.marks = _joined("access token claim", features, lambda f: [(m.claim, m) for m in f.marks], ACCESS_CLAIMS)
+        self.releases = _joined("release", features, lambda f: [(r.name, r) for r in f.releases])
+        self.subject_types = _joined("subject type", features, lambda f: [(s.name, s) for s in f.subject_types])
+        self.envelopes = tuple(envelope for feature in features for envelope in feature.envelopes)
+        self.request_readers = tuple(reader for feature in features for reader in feature.request_readers)
         self.possession = _joined("possession", features, lambda f: [(p.name, p) for p in f.possession])
         self.response_modes = _joined("response mode", features, lambda f: [(m.name, m) for m in f.response_modes])
         self.routes = _joined("route", features, lambda f: [(r.path, r) for r in f.routes])

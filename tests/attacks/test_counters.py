@@ -46,13 +46,16 @@ def test_counters_a_refresh_with_a_proof_inserts_what_makes_the_proof_count_once
         assert spent(detent, before) == {"reads": 1, "writes": writes, "inserts": 1, "commits": 1}
 
 
-@pytest.mark.parametrize(("scope", "reads"), [("profile read", 1), ("openid read", 1), ("openid profile read", 2)])
+@pytest.mark.parametrize(
+    ("name", "scope", "reads"),
+    [("testclient", "openid profile read", 1), ("spa", "openid read", 1), ("spa", "openid profile read", 2)],
+)
 def test_counters_the_person_is_read_only_for_an_id_token_that_says_something_of_them(
-    detent: Detent, scope: str, reads: int
+    detent: Detent, name: str, scope: str, reads: int
 ) -> None:
-    token = detent.refreshed("testclient", detent.sign_in(scope=scope)["refresh_token"])["refresh_token"]
+    token = detent.refreshed(name, detent.sign_in(name, scope=scope)["refresh_token"])["refresh_token"]
     before = detent.statements()
-    detent.refreshed("testclient", token)
+    detent.refreshed(name, token)
     assert spent(detent, before) == {"reads": reads, "writes": 1, "inserts": 0, "commits": 1}
 
 

@@ -44,14 +44,27 @@ def test_claims_are_added_replaced_and_taken_away(cli: Cli) -> None:
         "user", "add", "ada", "--no-password", "--claim", "name=Ada Lovelace", "--claim", "email_verified=true",
         "--claim", 'address={"country": "GB"}',
     )  # fmt: skip
+    assert added["claims"].pop("updated_at") >= added["created_at"]
     assert added["claims"] == {"name": "Ada Lovelace", "email_verified": True, "address": {"country": "GB"}}
     changed = cli.json("user", "update", "ada", "--claim", "name=", "--claim", "email=ada@example.com")
+    assert changed["claims"].pop("updated_at") >= added["created_at"]
     assert changed["claims"] == {"email_verified": True, "address": {"country": "GB"}, "email": "ada@example.com"}
 
 
-@pytest.mark.parametrize("claim", ["sub=x", "role=admin", "name", "=x"])
+@pytest.mark.parametrize("claim", ["sub=x", "role=admin", "name", "=x", "updated_at=1"])
 def test_only_the_standard_claims_can_be_said_of_a_person(claim: str, cli: Cli) -> None:
     assert "write NAME=VALUE" in cli.misused("user", "add", "ada", "--no-password", "--claim", claim)
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [("email_verified=1", "Expected `bool`"), ('address={"street": "x"}', "unknown field `street`")],
+)
+def test_openid_core_5_1_a_claim_has_the_type_that_clients_expect(claim: str, expected: str, cli: Cli) -> None:
+    code, told = cli.refused("user", "add", "ada", "--no-password", "--claim", claim)
+    assert code == "invalid_request"
+    assert expected in told
+    assert "must be JSON" in cli.misused("user", "add", "ada", "--no-password", "--claim", "email_verified=yes")
 
 
 def test_a_new_password_replaces_the_old_one(cli: Cli) -> None:

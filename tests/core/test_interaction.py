@@ -48,7 +48,7 @@ def next_of(
     **done: str,
 ) -> Step:
     interaction = Interaction(bytes(16), NOW, b"", request, **done)
-    return next_step(interaction, Situation(session, client, consent, ASKED), now)
+    return next_step(interaction, Situation(session, client, consent, ASKED, session.subject if session else ""), now)
 
 
 def test_without_a_session_the_person_signs_in() -> None:
@@ -92,8 +92,8 @@ def test_oidc_3_1_2_1_max_age_counts_from_the_last_sign_in(age: int, max_age: in
 
 
 def test_a_hint_for_another_person_is_not_answered_by_this_one() -> None:
-    assert next_of(asking(hinted_subject="bob"), signed_in=ALICE.sid) == SignIn("other_person")
-    assert next_of(asking(hinted_subject="alice")) == Done(ALICE)
+    assert next_of(asking(hinted_sub="bob"), signed_in=ALICE.sid) == SignIn("other_person")
+    assert next_of(asking(hinted_sub="alice")) == Done(ALICE)
 
 
 def test_consent_is_asked_for_what_was_never_allowed() -> None:

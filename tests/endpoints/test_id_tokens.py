@@ -1,28 +1,32 @@
 """ID tokens (OpenID Connect Core §2, §3.1.3, §12.2): one with every answer while `openid` was granted."""
 
+import base64
+import hashlib
 import secrets
 from typing import Any
 
 import pytest
 
+from detent.core.api import SIGNING_ALGS
 from detent.core.authorization import Authorization
-from detent.core.changes import Changes, InsertSession, SaveConsent
+from detent.core.changes import Changes, InsertClient, InsertSession, SaveConsent
 from detent.core.consent import Consent
 from detent.core.ids import ClientId, Instant, SessionKey, placement_of
 from detent.core.people import CLAIMS_OF_SCOPE
+from detent.core.policy import ClientKind
 from detent.core.session import Session, SessionPolicy, new_life
 from detent.resource_server import VerificationKeys, Verifier
 from tests.mission.test_a_tokens import claims_of
-from tests.serving import API, Detent
+from tests.serving import API, Detent, client
 
 UNCHANGED = ("iss", "sub", "aud", "azp", "auth_time", "amr", "acr", "sid")
 SCOPE = "openid profile email offline_access read write"
 
 
-def verified(detent: Detent, client: str, id_token: str) -> dict[str, Any]:
+def verified(detent: Detent, client: str, id_token: str, alg: str = "RS256") -> dict[str, Any]:
     """The claims of an ID token that verifies with the published keys, as a relying party reads them."""
     keys = VerificationKeys.from_jwks(detent.http.get("/.well-known/jwks.json").json())
-    verifier = Verifier(detent.issuer, client, algorithms=("RS256",), types=("jwt",), required=("sub",))
+    verifier = Verifier(detent.issuer, client, algorithms=(alg,), types=("jwt",), required=("sub",))
     return dict(verifier.verify(id_token, keys, detent.clock.now()).raw)
 
 
@@ -95,16 +99,46 @@ def test_openid_core_3_1_2_1_without_openid_there_is_no_id_token(standing: Deten
 def test_openid_core_5_4_a_scope_asks_for_its_claims_and_no_more(standing: Detent, scope: str) -> None:
     tokens = standing.sign_in("app", scope=scope, resource=())
     asked = {claim for name in scope.split() for claim in CLAIMS_OF_SCOPE.get(name, ())}
-    known = {"preferred_username", "name", "email", "picture"}
+    known = {"preferred_username", "name", "email", "picture", "updated_at"}
     personal = {claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims}
 
     in_id_token = verified(standing, "app", tokens["id_token"]).keys() & personal
     bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
     at_userinfo = standing.http.get("/userinfo", headers=bearer).json()
 
-    assert in_id_token == asked & known
+    assert not in_id_token, "the access token leads to userinfo"
     assert at_userinfo.keys() == (asked & known) | {"sub"}
     assert not claims_of(tokens["access_token"]).keys() & personal, "mission B19"
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "told"), [("spa", None, True), ("quiet", False, False), ("loud", True, True)]
+)
+def test_a_client_that_reads_the_id_token_alone_is_told_there_too(
+    standing: Detent, name: str, chosen: bool | None, told: bool
+) -> None:
+    """Browser apps do unless they say otherwise, others where they say so."""
+    if chosen is not None:
+        kind: ClientKind = "browser" if name == "quiet" else "native"
+        keys: Any = standing.house.outside.keys
+        standing.apply(InsertClient(client(name, kind, keys, extra={"scope_claims_in_id_token": chosen})))
+    tokens = standing.sign_in(name, scope="openid email")
+    assert (claims_of(tokens["id_token"]).get("email") == "test@example.com") is told
+    assert ("email" in claims_of(standing.refreshed(name, tokens["refresh_token"])["id_token"])) is told
+
+
+@pytest.mark.parametrize("alg", SIGNING_ALGS)
+def test_openid_core_3_1_3_6_at_hash_is_of_the_access_token_beside_it(standing: Detent, alg: str) -> None:
+    keys: Any = standing.house.outside.keys
+    name = f"signed-{alg}"
+    standing.apply(InsertClient(client(name, "native", keys, extra={"id_token_signed_response_alg": alg})))
+    first = standing.sign_in(name, scope="openid")
+    standing.clock.advance(61)
+    second = standing.refreshed(name, first["refresh_token"])
+    for tokens in (first, second):
+        digest = (hashlib.sha512 if alg == "EdDSA" else hashlib.sha256)(tokens["access_token"].encode()).digest()
+        half = base64.urlsafe_b64encode(digest[: len(digest) // 2]).decode().rstrip("=")
+        assert verified(standing, name, tokens["id_token"], alg)["at_hash"] == half
 
 
 def test_the_issuer_is_one_string_that_ends_with_a_slash_everywhere(standing: Detent) -> None:

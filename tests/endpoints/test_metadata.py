@@ -3,22 +3,27 @@
 The CIMD flag, PAR and device endpoints come with their features.
 """
 
+import json
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import pytest
 
+from detent.core.changes import InsertClient
 from detent.core.client import AuthMethod
 from detent.core.people import CLAIMS_OF_SCOPE
 from detent.core.scope import IDENTITY_SCOPES
+from detent.demo.cast import USERS
 from detent.endpoints.metadata import WELL_KNOWN
+from detent.resource_server import VerificationKeys
 from tests.asserting import Asserting
 from tests.browsing import Browser
 from tests.endpoints.test_id_tokens import verified
 from tests.mission.test_a_tokens import claims_of
 from tests.proving import Holder
-from tests.serving import RETURN_URI, SECRET, VERIFIER, Detent
+from tests.serving import RETURN_URI, SECRET, VERIFIER, Detent, client
 
 Document = dict[str, Any]
 
@@ -118,19 +123,46 @@ def drive_scopes(detent: Detent, value: Any) -> None:
     assert set(granted.json()["scope"].split()) == set(value)
 
 
+def with_metadata(detent: Detent, member: str, value: Any) -> str:
+    """A client that is registered like this."""
+    name = f"{member}-{value}"
+    keys: Any = detent.house.outside.keys
+    detent.apply(InsertClient(client(name, "native", keys, extra={member: value})))
+    return name
+
+
 def drive_id_token_algs(detent: Detent, value: Any) -> None:
-    assert value == ["RS256"]
+    assert value == ["RS256", "PS256", "ES256", "EdDSA"], "RS256 first, and never none"
     assert verified(detent, "web", detent.sign_in("web", scope="openid")["id_token"])["aud"] == "web"
+    for alg in value:
+        name = with_metadata(detent, "id_token_signed_response_alg", alg)
+        assert verified(detent, name, detent.sign_in(name, scope="openid")["id_token"], alg)["aud"] == name
+
+
+def drive_userinfo_algs(detent: Detent, value: Any) -> None:
+    assert value == ["RS256", "PS256", "ES256", "EdDSA"]
+    for alg in value:
+        name = with_metadata(detent, "userinfo_signed_response_alg", alg)
+        bearer = {"Authorization": f"Bearer {detent.sign_in(name, scope='openid')['access_token']}"}
+        told = detent.http.get("/userinfo", headers=bearer)
+        assert told.headers["content-type"] == "application/jwt"
+        keys = VerificationKeys.from_jwks(detent.http.get("/.well-known/jwks.json").json())
+        header, payload, _ = told.text.split(".")
+        assert json.loads(urlsafe_b64decode(header + "=="))["alg"] == alg
+        assert keys.select(alg, json.loads(urlsafe_b64decode(header + "=="))["kid"]).verifies(
+            alg, f"{header}.{payload}".encode(), urlsafe_b64decode(told.text.split(".")[2] + "==")
+        )
+        assert json.loads(urlsafe_b64decode(payload + "=="))["aud"] == name
 
 
 def drive_claims(detent: Detent, value: Any) -> None:
     """A person of whom everything is known, asked about with every scope."""
     names = {claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims}
-    person = detent.thread.call(detent.house.people.add("whole", "whole-password", dict.fromkeys(names, "x")))
-    scope = " ".join(IDENTITY_SCOPES)
-    tokens = detent.token(
-        "testclient", grant_type="password", username="whole", password="whole-password", scope=scope
-    ).json()
+    person = detent.thread.call(detent.house.people.add("whole", "whole-password", USERS["test"]))
+    with Browser(detent) as browser:
+        page = browser.authorize(scope=" ".join(IDENTITY_SCOPES), prompt="login")
+        answer = browser.allow(browser.log_in(page, "whole", "whole-password")).answer
+    tokens = detent.redeem("spa", answer["code"]).json()
     bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
     told = claims_of(tokens["id_token"]) | detent.http.get("/userinfo", headers=bearer).json()
     assert set(value) <= told.keys()
@@ -194,10 +226,29 @@ def drive_not_supported(parameter: str, error: str) -> Callable[[Detent, Any], N
 
 
 def drive_claims_parameter(detent: Detent, value: Any) -> None:
-    assert value is False
+    assert value is True
     with Browser(detent) as browser:
         tokens = browser.tokens(scope="openid read", claims='{"id_token": {"email": {"essential": true}}}')
-        assert "email" not in claims_of(tokens["id_token"]), "ignored, as OpenID Connect Core §5.5 allows"
+        assert claims_of(tokens["id_token"])["email"] == "test@example.com"
+
+
+def drive_acr_values(detent: Detent, value: Any) -> None:
+    for acr in value:
+        with Browser(detent) as browser:
+            claims = json.dumps({"id_token": {"acr": {"essential": True, "values": [acr]}}})
+            assert claims_of(browser.tokens(claims=claims)["id_token"])["acr"] == acr
+
+
+def drive_display(detent: Detent, value: Any) -> None:
+    for display in value:
+        with Browser(detent) as browser:
+            assert browser.authorize(display=display).path == "/login"
+
+
+def drive_ui_locales(detent: Detent, value: Any) -> None:
+    for locale in value:
+        with Browser(detent) as browser:
+            assert f'<html lang="{locale}"' in browser.authorize(ui_locales=locale).text
 
 
 def drive_end_session(detent: Detent, value: Any) -> None:
@@ -230,7 +281,11 @@ DRIVEN: dict[str, Callable[[Detent, Any], None]] = {
     "code_challenge_methods_supported": drive_challenge_methods,
     "subject_types_supported": drive_subject_types,
     "id_token_signing_alg_values_supported": drive_id_token_algs,
+    "userinfo_signing_alg_values_supported": drive_userinfo_algs,
     "claims_supported": drive_claims,
+    "acr_values_supported": drive_acr_values,
+    "display_values_supported": drive_display,
+    "ui_locales_supported": drive_ui_locales,
     "authorization_endpoint": drive_endpoint,
     "end_session_endpoint": drive_end_session,
     "response_types_supported": drive_response_types,

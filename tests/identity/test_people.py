@@ -160,7 +160,11 @@ async def test_a_new_person_is_stored_with_what_was_given_and_one_event(
 ) -> None:
     user = await people.add("Bob", "long enough", {"email": "bob@example.com"}, subject="auth0|bob")
     assert user == await store.user("auth0|bob") == await store.user_by_name("BOB")
-    assert (user.username, user.claims, user.enabled) == ("Bob", {"email": "bob@example.com"}, True)
+    assert (user.username, user.claims, user.enabled) == (
+        "Bob",
+        {"email": "bob@example.com", "updated_at": user.created_at},
+        True,
+    )
     assert (user.created_at, user.version) == (clock.now(), 1)
     assert "long enough" not in user.password_hash
     assert await told(store, "auth0|bob") == [("user_added", "")]

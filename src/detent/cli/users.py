@@ -12,10 +12,10 @@ from detent.cli.choices import paging, together
 from detent.cli.office import Office
 from detent.cli.operation import Answer, Failure, facts, operation, table
 from detent.core.ids import ClientId
-from detent.core.people import CLAIMS_OF_SCOPE, User
+from detent.core.people import CLAIM_TYPES, CLAIMS_OF_SCOPE, User
 from detent.identity.passwords import new_password
 
-CLAIMS: Final = tuple(claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims)
+CLAIMS: Final = tuple(name for names in CLAIMS_OF_SCOPE.values() for name in names if name != "updated_at")
 
 password_options = together(
     click.option("--password-stdin", is_flag=True, help="Read the password from the first line of stdin."),
@@ -24,16 +24,16 @@ password_options = together(
 
 
 def _claims(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
-    """Each `NAME=VALUE`; a value that is JSON is taken as such, any other as text, an empty one takes it away."""
+    """Each `NAME=VALUE`; what is not text is JSON, and an empty value takes the claim away."""
     claims = {}
     for each in given:
         name, equals, value = each.partition("=")
         if not equals or name not in CLAIMS:
             raise click.BadParameter(f"write NAME=VALUE, with a NAME of: {', '.join(CLAIMS)}.")
         try:
-            claims[name] = json.loads(value) if value else None
+            claims[name] = (json.loads(value) if name in CLAIM_TYPES else value) if value else None
         except ValueError:
-            claims[name] = value
+            raise click.BadParameter(f"{name} must be JSON, such as true or {{...}}.") from None
     return claims
 
 

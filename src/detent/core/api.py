@@ -6,7 +6,7 @@ common spelling of the same parameter. An identifier is compared as an exact str
 
 import re
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -16,8 +16,8 @@ from detent.core.ids import Instant
 from detent.core.policy import ACCESS_LIFE_RANGE
 from detent.core.scope import IDENTITY_SCOPES, OPENID, Scope, is_scope_token
 
-SigningAlg = Literal["RS256", "ES256", "EdDSA"]
-SIGNING_ALGS: Final[tuple[SigningAlg, ...]] = ("RS256", "ES256", "EdDSA")
+SigningAlg = Literal["RS256", "PS256", "ES256", "EdDSA"]
+SIGNING_ALGS: Final[tuple[SigningAlg, ...]] = get_args(SigningAlg)
 EVERY_CLIENT: Final = "*"
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[\x21\x24-\x5B\x5D-\x7E]{1,500}")
 

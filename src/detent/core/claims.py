@@ -28,19 +28,21 @@ def access_claims(
     expires_at: Instant,
     jti: str,
     cnf: Confirmation,
+    sub: str,
     family: Family | None,
     epochs: Epochs,
 ) -> dict[str, Any]:
     """RFC 9068 §2.2; `azp` beside `client_id` for APIs that read the older spelling.
 
-    A client's own token has no row that knows under which cut-offs it was issued, so it says so itself (`epochs`).
+    `sub` is the person as this client knows them, or the client itself. A client's own token has no row that knows
+    under which cut-offs it was issued, so it says so itself (`epochs`).
     """
     audience = [*target.identifiers]
     if OPENID in target.scope:
         audience.append(f"{issuer}userinfo")
     claims: dict[str, Any] = {
         "iss": issuer,
-        "sub": family.authorization.subject if family else client_id,
+        "sub": sub,
         "aud": audience,
         "client_id": client_id,
         "azp": client_id,
@@ -61,21 +63,24 @@ def access_claims(
 def id_claims(
     issuer: str,
     authorization: Authorization,
+    sub: str,
     person: dict[str, Any],
     *,
     now: Instant,
     expires_at: Instant,
+    at_hash: str,
     nonce: str | None = None,
 ) -> dict[str, Any]:
     """OpenID Connect Core §2; on a refresh (§12.2) the same but for `iat`, `exp` and without `nonce`."""
     claims = {
         **person,
         "iss": issuer,
-        "sub": authorization.subject,
+        "sub": sub,
         "aud": authorization.client_id,
         "azp": authorization.client_id,
         "iat": now,
         "exp": expires_at,
+        "at_hash": at_hash,
         **_authentication(authorization),
     }
     if nonce is not None:

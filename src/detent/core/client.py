@@ -20,6 +20,11 @@ AuthMethod = Literal[
     "none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
 ]  # fmt: skip
 
+# Members of `extra` that more than one room reads; the feature `openid` declares them.
+ID_TOKEN_ALG: Final = "id_token_signed_response_alg"
+USERINFO_ALG: Final = "userinfo_signed_response_alg"
+REQUIRE_NONCE: Final = "require_nonce"
+
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 REFUSED_SCHEMES: Final = frozenset({"javascript", "data", "vbscript", "file", "about", "blob", "ws", "wss", "ftp"})
 _CLIENT_ID = re.compile(r"[\x21-\x39\x3B-\x7E]{1,256}")

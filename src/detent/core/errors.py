@@ -14,6 +14,7 @@ OAuthError
 ├ AccessDenied              access_denied            403   RFC 6749 §4.1.2.1
 ├ LoginRequired             login_required           400   OpenID Connect Core §3.1.2.6
 ├ ConsentRequired           consent_required         400   OpenID Connect Core §3.1.2.6
+├ UnmetRequirements         unmet_authentication_requirements 400 OpenID Connect Core Unmet Authentication Requirements
 ├ UnsupportedResponseType   unsupported_response_type 400  RFC 6749 §4.1.2.1
 ├ RequestNotSupported       request_not_supported    400   OpenID Connect Core §3.1.2.6
 ├ RequestUriNotSupported    request_uri_not_supported 400  OpenID Connect Core §3.1.2.6
@@ -144,6 +145,10 @@ class LoginRequired(OAuthError):
 
 class ConsentRequired(OAuthError):
     code, status = "consent_required", 400
+
+
+class UnmetRequirements(OAuthError):
+    code, status = "unmet_authentication_requirements", 400
 
 
 class UnsupportedResponseType(OAuthError):

@@ -5,7 +5,7 @@ another; each hands the interaction back to endpoints/dispatch.py, which asks `n
 sealed and is bound to one browser, so nobody can alter it or finish another's.
 """
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,7 +26,9 @@ Why = Literal["signed_out", "asked", "too_long_ago", "other_person", "choose"]
 class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """RFC 6749 §4.1.1, checked. `redirect_uri` is where the answer goes; `redirect_uri_named`: the request said so.
 
-    `cnf` is the key that the code is to be bound to.
+    `cnf` is the key that the code is to be bound to, `acr` holds the classes of which one must be reached, `hinted_sub`
+    is who must be signed in as the client knows them. `leave` are scopes that people are asked leave for because of
+    what else is wanted; `extra` is what features read, and goes with the authorization.
     """
 
     client_id: ClientId
@@ -41,8 +43,11 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     prompt: tuple[str, ...] = ()
     max_age: Seconds | None = None
     login_hint: str = ""
-    hinted_subject: str | None = None
+    hinted_sub: str | None = None
     cnf: Confirmation = BEARER
+    acr: tuple[str, ...] = ()
+    leave: Scope = ()
+    extra: dict[str, Any] = {}
 
 
 class Interaction(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,12 +65,16 @@ class Interaction(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Situation(msgspec.Struct, frozen=True):
-    """What `next_step` needs to know: the live session of this browser, and what its person allowed the client."""
+    """What `next_step` needs to know: the live session of this browser, and what its person allowed the client.
+
+    `sub` is that person as the client knows them.
+    """
 
     session: Session | None
     client: Client | None = None
     consent: Consent | None = None
     asked: Leave = {}
+    sub: str = ""
 
 
 class SignIn(msgspec.Struct, frozen=True):
@@ -90,7 +99,7 @@ def next_step(interaction: Interaction, situation: Situation, now: Instant) -> S
         return SignIn("signed_out")
     if request is None:
         return Done(session)
-    if request.hinted_subject not in (None, session.subject):
+    if request.hinted_sub not in (None, situation.sub):
         return SignIn("other_person")
     if interaction.signed_in != session.sid and (why := _why_again(request, session, now)):
         return SignIn(why)
@@ -103,6 +112,8 @@ def _why_again(request: AuthorizationRequest, session: Session, now: Instant) ->
         return "asked"
     if request.max_age is not None and (request.max_age == 0 or now - session.auth_time > request.max_age):
         return "too_long_ago"
+    if request.acr and session.acr not in request.acr:
+        return "asked"
     return "choose" if "select_account" in request.prompt else None
 
 

@@ -4,12 +4,13 @@ Source: OpenID Connect Core §5.1 (standard claims), §5.4 (which scope asks for
 """
 
 import unicodedata
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+from detent.core.errors import InvalidRequest
 from detent.core.ids import Instant, Subject
-from detent.core.scope import Scope
 
 CLAIMS_OF_SCOPE: Final[dict[str, tuple[str, ...]]] = {
     "profile": (
@@ -20,6 +21,26 @@ CLAIMS_OF_SCOPE: Final[dict[str, tuple[str, ...]]] = {
     "address": ("address",),
     "phone": ("phone_number", "phone_number_verified"),
 }  # fmt: skip
+
+
+class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """OpenID Connect Core §5.1.1."""
+
+    formatted: str = ""
+    street_address: str = ""
+    locality: str = ""
+    region: str = ""
+    postal_code: str = ""
+    country: str = ""
+
+
+# What is not text (§5.1); clients take a number or a flag that came as text for nothing at all.
+CLAIM_TYPES: Final[dict[str, type]] = {
+    "email_verified": bool,
+    "phone_number_verified": bool,
+    "updated_at": int,
+    "address": Address,
+}
 
 
 class User(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -38,13 +59,19 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"User({self.subject}, {self.username!r}, password_hash=***)"
 
 
+def checked_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """Return them if they are standard claims of the right types. Raises InvalidRequest."""
+    known = {name for names in CLAIMS_OF_SCOPE.values() for name in names}
+    for name, value in claims.items():
+        if name not in known:
+            raise InvalidRequest(f"{name[:100]} is no standard claim (OpenID Connect Core 5.1).")
+        try:
+            msgspec.convert(value, CLAIM_TYPES.get(name, str))
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(f"The claim {name} is not what it must be: {error}.") from None
+    return dict(claims)
+
+
 def canonical_username(text: str) -> str:
     """One spelling per person: NFKC, case folded, trimmed (RFC 8265 §3.3). Twins meet here."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).strip()
-
-
-def claims_for(user: User, scope: Scope) -> dict[str, Any]:
-    """The claims about the person that these scopes ask for; `preferred_username` is always known."""
-    known: dict[str, Any] = {"preferred_username": user.username, **user.claims}
-    names = [name for asked in scope for name in CLAIMS_OF_SCOPE.get(asked, ())]
-    return {name: known[name] for name in names if name in known}

@@ -5,7 +5,7 @@ lives on the server; the cookie holds its key and a secret, the row only the sec
 is identity/sessions.py.
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -15,6 +15,10 @@ from detent.core.ids import Instant, Seconds, SessionKey, Subject
 from detent.core.policy import DAY
 
 SLIDES_PER_IDLE: Final = 24  # a session in use is written at most this often in the length of its idle life
+
+# OASIS SAML 2.0 Authentication Context §3.4.9: the registered name for a password sent over a protected channel.
+Acr = Literal["urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"]
+ACR_VALUES: Final[tuple[Acr, ...]] = get_args(Acr)
 
 SessionOver = Literal["ended", "idle", "absolute", "cut_off"]
 
@@ -69,6 +73,11 @@ class Session(msgspec.Struct, frozen=True):
     @property
     def sid(self) -> str:
         return self.key.text
+
+
+def acr_of(amr: tuple[str, ...]) -> Acr | None:
+    """The authentication context class that these methods (RFC 8176) reach."""
+    return ACR_VALUES[0] if "pwd" in amr else None
 
 
 def new_life(policy: SessionPolicy, now: Instant) -> SessionLife:

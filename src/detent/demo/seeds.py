@@ -68,11 +68,7 @@ async def seed(
         if await registrations.store.api(identifier) is None:
             await registrations.add_api(identifier, fields)
     clients = [await _client(registrations, name, secrets.get(name), apps) for name in CLIENTS]
-    now = registrations.clock.now()
-    users = [
-        await _user(directory, people, name, secrets[name], {**claims, "updated_at": now})
-        for name, claims in USERS.items()
-    ]
+    users = [await _user(directory, people, name, secrets[name], claims) for name, claims in USERS.items()]
     shown = tuple(pair for pair in clients if pair[0].client_id != INTROSPECTING)
     return Seeds(shown, tuple(users), (INTROSPECTING, secrets[INTROSPECTING]))
 

@@ -35,7 +35,7 @@ _CODE: Final = re.compile(r"[a-z_]{1,40}")
 
 
 class Seat(msgspec.Struct):
-    """What the server holds for one browser. `token` is Authlib's, `person` what the ID token says."""
+    """What the server holds for one browser. `token` is Authlib's, `person` what the ID token and userinfo say."""
 
     token: dict[str, Any]
     person: dict[str, Any]
@@ -105,7 +105,8 @@ class WebApp:
         token = await self._server.authorize_access_token(request)
         self._leave(request)
         request.session["seat"] = secrets.token_urlsafe()
-        self._seats[request.session["seat"]] = Seat(token, token.pop("userinfo"))
+        person = {**token.pop("userinfo"), **await self._server.userinfo(token=token)}
+        self._seats[request.session["seat"]] = Seat(token, person)
         while len(self._seats) > SEATS:
             self._seats.popitem(last=False)
         return self._home(request, note="You are signed in. Your browser has a cookie, this server has the tokens.")
@@ -160,7 +161,7 @@ class WebApp:
         except OAuthError:
             self._leave(request)
             raise
-        seat.person = await self._server.parse_id_token(token, nonce=None)
+        seat.person |= await self._server.parse_id_token(token, nonce=None)
         seat.token |= token
         seat.refreshes += 1
 

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from detent.core.api import granted
-from detent.core.client import Client, matching_redirect_uri
+from detent.core.client import REQUIRE_NONCE, Client, matching_redirect_uri
 from detent.core.confirmation import BEARER, Confirmation
 from detent.core.errors import (
     InvalidRequest,
@@ -52,6 +52,7 @@ class AuthorizationEndpoint:
     ) -> None:
         self._modes = registry.response_modes
         self._possession = registry.possession
+        self._readers = registry.request_readers
         self._issuing = issuing
         self._dispatcher = dispatcher
         self._visitors = visitors
@@ -113,7 +114,7 @@ class AuthorizationEndpoint:
         asked = form.get("scope")
         scope = granted(client, apis, parse_scope(asked) if asked is not None else None)
         nonce = _echoed(form, "nonce")
-        return msgspec.structs.replace(
+        checked = msgspec.structs.replace(
             proved,
             scope=_without_idle_wishes(scope, client),
             audience=tuple(api.identifier for api in apis),
@@ -122,9 +123,12 @@ class AuthorizationEndpoint:
             prompt=_prompt(form),
             max_age=_max_age(form),
             login_hint=(form.get("login_hint") or "")[:256],
-            hinted_subject=self._hinted(form),
+            hinted_sub=self._hinted(form),
             cnf=self._bound_to(form),
         )
+        for read in self._readers:
+            checked = read(form, client, checked)
+        return checked
 
     def _bound_to(self, form: Form) -> Confirmation:
         """The key that the code is to be bound to (RFC 9449 §10). Raises InvalidRequest."""
@@ -139,7 +143,7 @@ class AuthorizationEndpoint:
         hint = self._hints.read(given)
         if hint is None:
             raise InvalidRequest("The id_token_hint is not an ID token of this server.")
-        return hint.subject
+        return hint.sub
 
 
 def _redirect_uri(form: Form, client: Client) -> str:
@@ -178,7 +182,7 @@ def _code_challenge(form: Form, client: Client, nonce: str | None, scope: Scope)
     if challenge is None:
         if client.require_pkce:
             raise InvalidRequest("PKCE is required: code_challenge is missing (RFC 7636).")
-        if nonce is None or OPENID not in scope:
+        if OPENID not in scope or (nonce is None and client.extra.get(REQUIRE_NONCE, True)):
             raise InvalidRequest("Without PKCE this client must send scope openid and a nonce (RFC 9700 2.1.1).")
         if method is not None:
             raise InvalidRequest("code_challenge_method came without a code_challenge.")

@@ -36,6 +36,7 @@ from detent.identity.consents import Consents
 from detent.identity.sessions import Sessions
 from detent.ports import Entropy
 from detent.registry import ResponseMode
+from detent.tokens.disclosure import Disclosure
 from detent.web.page import see_other
 
 INTERACTION_PREFIX: Final = "dtin_"
@@ -55,6 +56,7 @@ class Dispatcher:
         issuing: Issuing,
         sessions: Sessions,
         consents: Consents,
+        disclosure: Disclosure,
         entropy: Entropy,
     ) -> None:
         self._issuer = issuer
@@ -62,6 +64,7 @@ class Dispatcher:
         self._issuing = issuing
         self._sessions = sessions
         self._consents = consents
+        self._disclosure = disclosure
         self._entropy = entropy
 
     # What a step does with its interaction
@@ -93,9 +96,11 @@ class Dispatcher:
         if request is None:
             return Situation(session)
         client = await self.client_of(request)
-        asked = leave_for(await self._issuing.apis(request.audience), request.scope)
-        consent = await self._consents.given(session.subject, client.client_id) if session else None
-        return Situation(session, client, consent, asked)
+        asked = leave_for(await self._issuing.apis(request.audience), (*request.scope, *request.leave))
+        if session is None:
+            return Situation(None, client, asked=asked)
+        consent = await self._consents.given(session.subject, client.client_id)
+        return Situation(session, client, consent, asked, self._disclosure.subject(session.subject, client))
 
     async def client_of(self, request: AuthorizationRequest) -> Client:
         """The client as it is now. Raises InvalidRequest if an answer may no longer go where it was to go."""
@@ -168,6 +173,7 @@ class Dispatcher:
             acr=session.acr,
             session_id=session.sid,
             cnf=request.cnf,
+            extra=request.extra,
             epochs=Epochs(session.epochs.user, client.epoch, server_epoch),
         )
         return PendingAuthorization(

@@ -20,6 +20,7 @@ from detent.endpoints.visitor import Visitor, Visitors
 from detent.identity.sessions import Sessions
 from detent.ports import Store
 from detent.registry import Route
+from detent.tokens.disclosure import Disclosure
 from detent.tokens.handle import Handles
 from detent.tokens.id_token import Hint, Hints
 from detent.web.form import parse_parameters
@@ -39,12 +40,21 @@ class Logout(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EndSession:
-    def __init__(self, store: Store, sessions: Sessions, visitors: Visitors, hints: Hints, handles: Handles) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sessions: Sessions,
+        visitors: Visitors,
+        hints: Hints,
+        handles: Handles,
+        disclosure: Disclosure,
+    ) -> None:
         self._store = store
         self._sessions = sessions
         self._visitors = visitors
         self._hints = hints
         self._handles = handles
+        self._disclosure = disclosure
 
     def routes(self) -> tuple[Route, ...]:
         oidc = Route("/oidc/logout", ("GET", "POST"), self.oidc, metadata="end_session_endpoint", page=True)
@@ -60,7 +70,7 @@ class EndSession:
         state = form.get("state")
         if return_to and state is not None:
             return_to = with_parameters(return_to, {"state": state})
-        return await self._asked(request, visitor, client, return_to, sure=_is_of(hint, visitor))
+        return await self._asked(request, visitor, client, return_to, sure=self._is_of(hint, client, visitor))
 
     async def v2(self, request: Request) -> Response:
         """Without `returnTo` the first URL registered for it; `federated` has nothing to sign out of here."""
@@ -109,6 +119,13 @@ class EndSession:
         client_id = named or (hint.client_id if hint else None)
         return await self._store.client(client_id) if client_id else None
 
+    def _is_of(self, hint: Hint | None, client: Client | None, visitor: Visitor) -> bool:
+        """Whether the ID token is of this person, as its client knows them, in this session."""
+        session = visitor.session
+        if hint is None or client is None or session is None or hint.sid != session.sid:
+            return False
+        return hint.sub == self._disclosure.subject(session.subject, client)
+
 
 def _registered(uri: str | None, client: Client | None) -> str | None:
     """RP-Initiated Logout §3: exactly one of the client's own. Raises InvalidRequest for the person."""
@@ -121,11 +138,6 @@ def _registered(uri: str | None, client: Client | None) -> str | None:
             "--post-logout-redirect-uri URI"
         )
     return uri
-
-
-def _is_of(hint: Hint | None, visitor: Visitor) -> bool:
-    session = visitor.session
-    return hint is not None and session is not None and hint.subject == session.subject and hint.sid == session.sid
 
 
 def _comes_from(client: Client | None, request: Request) -> bool:

@@ -7,10 +7,8 @@ deleted feature takes its promises with it.
 from typing import Any, Final
 
 from detent.core.exchange import Request, Response
-from detent.core.people import CLAIMS_OF_SCOPE
 from detent.core.scope import IDENTITY_SCOPES
 from detent.registry import Registry, RegistryError, Route
-from detent.tokens.mint import ID_TOKEN_ALG
 from detent.web.respond import json_public
 
 METADATA_MAX_AGE: Final = 300
@@ -39,7 +37,6 @@ def document(issuer: str, registry: Registry) -> dict[str, Any]:
     methods = list(registry.client_auth)
     with_secret = [method for method in methods if method != "none"]
     algs = sorted({alg for method in registry.client_auth.values() for alg in method.signing_algs})
-    claims = {"sub", "iss", "aud", "exp", "iat", "auth_time", *(c for cs in CLAIMS_OF_SCOPE.values() for c in cs)}
     members: dict[str, Any] = {
         "issuer": issuer,
         "grant_types_supported": list(registry.grants),
@@ -52,9 +49,7 @@ def document(issuer: str, registry: Registry) -> dict[str, Any]:
         "introspection_endpoint_auth_signing_alg_values_supported": algs,
         "response_modes_supported": list(registry.response_modes),
         "code_challenge_methods_supported": ["S256"] if "authorization_code" in registry.grants else [],
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [ID_TOKEN_ALG],
-        "claims_supported": sorted(claims),
+        "subject_types_supported": list(registry.subject_types),
     }
     for name, value in registry.metadata.items():
         if name in members:

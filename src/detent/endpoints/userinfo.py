@@ -1,20 +1,25 @@
-"""`/userinfo` (OpenID Connect Core §5.3): claims about the person behind an access token with `openid`."""
+"""`/userinfo` (OpenID Connect Core §5.3): claims about the person behind an access token with `openid`.
 
+Plain JSON, or a JWT where the client registered that it wants one (§5.3.2).
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
-from detent.core.client import Client
+from detent.core.client import USERINFO_ALG, Client
 from detent.core.errors import InsufficientScope, InvalidToken, OAuthError
 from detent.core.exchange import Request, Response
+from detent.core.family import Family
 from detent.core.ids import Instant
-from detent.core.people import claims_for
 from detent.core.scope import OPENID
 from detent.endpoints.presentation import Presentation
-from detent.ports import Clock, Directory, Store
-from detent.registry import Route
+from detent.ports import Clock, Directory, Keys, Store
+from detent.registry import Envelope, Route, wrapped
 from detent.tokens.access import AccessTokens, LiveAccessToken
+from detent.tokens.disclosure import Disclosure
 from detent.web.asgi import refused
 from detent.web.cors import readable_by
-from detent.web.respond import json_private
+from detent.web.respond import json_private, jwt_private
 
 
 class UserinfoEndpoint:
@@ -25,14 +30,21 @@ class UserinfoEndpoint:
         presentation: Presentation,
         store: Store,
         directory: Directory,
+        keys: Keys,
         clock: Clock,
+        disclosure: Disclosure,
+        envelopes: Sequence[Envelope],
     ) -> None:
+        self._issuer = issuer
         self._presentation = presentation
         self._store = store
         self._audience = f"{issuer}userinfo"
         self._access = access
         self._directory = directory
+        self._keys = keys
         self._clock = clock
+        self._disclosure = disclosure
+        self._envelopes = envelopes
 
     def route(self) -> Route:
         return Route("/userinfo", ("GET", "POST"), self.handle, metadata="userinfo_endpoint", cors="client")
@@ -46,7 +58,7 @@ class UserinfoEndpoint:
             return readable_by(await self._client_of(presented.token, now), request, answer)
         try:
             headers = await self._presentation.check(request, presented, live, now)
-            answer = json_private(await self._claims(live)).with_headers(*headers)
+            answer = (await self._answer(live, now)).with_headers(*headers)
         except OAuthError as error:
             error.challenge = error.challenge or presented.challenge
             answer = refused(request, error)
@@ -57,14 +69,27 @@ class UserinfoEndpoint:
         claims = self._access.read(token, now)
         return await self._store.client(claims["client_id"]) if claims else None
 
+    async def _answer(self, live: LiveAccessToken, now: Instant) -> Response:
+        """§5.3.2: signed, the claims are said by this issuer to this client."""
+        client, claims = live.client, await self._claims(live)
+        alg = client.extra.get(USERINFO_ALG)
+        if alg is None:
+            return json_private(claims)
+        said = {**claims, "iss": self._issuer, "aud": client.client_id, "iat": now}
+        signed = self._keys.sign(alg, "JWT", said)
+        return jwt_private(await wrapped(signed, client, "userinfo", self._envelopes))
+
     async def _claims(self, live: LiveAccessToken) -> dict[str, Any]:
-        """`sub` and what the scopes ask for. Raises InsufficientScope and InvalidToken."""
+        """`sub` and what was asked for. Raises InsufficientScope and InvalidToken."""
         scope = tuple(live.claims["scope"].split())
         if OPENID not in scope or self._audience not in live.claims["aud"]:
             raise InsufficientScope("The access token was issued without the scope openid.")
-        if live.family is None:
+        family: Family | None = live.family
+        if family is None:
             raise InvalidToken("There is no person behind this access token.")
-        user = await self._directory.user(live.claims["sub"])
+        authorization = family.authorization
+        user = await self._directory.user(authorization.subject)
         if user is None:
             raise InvalidToken("The person of this access token no longer exists.")
-        return {"sub": user.subject, **claims_for(user, scope)}
+        told = await self._disclosure.person(authorization, live.client, scope, "userinfo", user)
+        return {"sub": self._disclosure.subject(user.subject, live.client), **told}

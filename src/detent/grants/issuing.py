@@ -4,7 +4,6 @@ Rule: everything is minted before the one write, so a failure leaves the store a
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -18,13 +17,14 @@ from detent.core.errors import Conflict, InvalidTarget, TemporarilyUnavailable, 
 from detent.core.exchange import Form, TokenResponse
 from detent.core.family import Ahead, Family, Surroundings, born, with_first_handle
 from detent.core.ids import FamilyKey, Instant, Subject, placement_of
-from detent.core.people import CLAIMS_OF_SCOPE, User, claims_for
+from detent.core.people import User
 from detent.core.policy import FAMILY
 from detent.core.scope import Scope, narrow, parse_scope
 from detent.grants.commit import commit
-from detent.ports import Directory, Entropy, Store
+from detent.ports import Entropy, Store
 from detent.registry import Mark, RefreshStrategy, TokenRequest
 from detent.tokens.handle import Handles
+from detent.tokens.id_token import IdTokens
 from detent.tokens.mint import Mint
 
 REFRESH_TOKEN = "refresh_token"
@@ -37,6 +37,7 @@ class Issuing:
         store: Store,
         handles: Handles,
         mint: Mint,
+        id_tokens: IdTokens,
         entropy: Entropy,
         strategies: Mapping[str, RefreshStrategy],
         marks: Mapping[str, Mark],
@@ -45,6 +46,7 @@ class Issuing:
         self.store = store
         self.handles = handles
         self.mint = mint
+        self._id_tokens = id_tokens
         self._entropy = entropy
         self.strategies = strategies
         self._marks = marks
@@ -109,7 +111,7 @@ class Issuing:
             strategy = self._strategy_of(client)
             if strategy is None:
                 family = with_first_handle(family, policy, around, self._entropy.token_bytes(32))
-        answer = self.answer(family, wanted, request, person=claims_for(user, wanted.scope), nonce=pending.nonce)
+        answer = await self.answer(family, wanted, request, user=user, nonce=pending.nonce)
         in_session = authorization.session_id is not None  # what was checked may have ended since
         parts: tuple[Part, ...] = (InsertFamily(family, in_session, in_session and not client.first_party),)
         if policy.on_reuse == "suspect":
@@ -147,23 +149,28 @@ class Issuing:
             raise UnauthorizedClient(f"This server has no refresh strategy {client.refresh_strategy} any more.")
         return strategy
 
-    def answer(
+    async def answer(
         self,
         family: Family,
         wanted: Target,
         request: TokenRequest,
         *,
-        person: dict[str, Any],
+        user: User | None = None,
         nonce: str | None = None,
         with_refresh_token: bool = True,
     ) -> TokenResponse:
         """Every token of one answer; an ID token whenever `openid` was granted, on a refresh too (OIDC §12.2).
 
-        The access token is bound to the key that this request proved, whatever the family is bound to.
+        The access token is bound to the key that this request proved, whatever the family is bound to; `user` is
+        the person, if already read.
         """
         cnf, now = request.proved, request.now
         access_token, lifetime = self.mint.access_token(wanted, request.client, now, cnf=cnf, family=family)
-        authorization = family.authorization
+        authorization, id_token = family.authorization, None
+        if wants_id_token(authorization.scope):
+            id_token = await self._id_tokens.of(
+                authorization, request.client, now, access_token=access_token, nonce=nonce, user=user
+            )
         has_handle = with_refresh_token and family.generation > 0
         return TokenResponse(
             access_token=access_token,
@@ -171,16 +178,5 @@ class Issuing:
             expires_in=lifetime,
             scope=" ".join(wanted.scope),
             refresh_token=self.handles.refresh_token(family) if has_handle else None,
-            id_token=self.mint.id_token(authorization, person, now, nonce)
-            if wants_id_token(authorization.scope)
-            else None,
+            id_token=id_token,
         )
-
-
-async def person_of(directory: Directory, authorization: Authorization) -> dict[str, Any]:
-    """What a later ID token says of the person: read only where a granted scope asks for it."""
-    scope = authorization.scope
-    if not wants_id_token(scope) or not any(name in CLAIMS_OF_SCOPE for name in scope):
-        return {}
-    user = await directory.user(authorization.subject)
-    return claims_for(user, scope) if user else {}

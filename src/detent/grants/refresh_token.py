@@ -36,9 +36,9 @@ from detent.core.family import (
 from detent.core.ids import Instant, SessionKey
 from detent.core.session import SessionPolicy
 from detent.grants.commit import commit
-from detent.grants.issuing import Issuing, person_of
+from detent.grants.issuing import Issuing
 from detent.grants.repeats import RepeatLimit
-from detent.ports import Directory, EventSink, FoundFamily
+from detent.ports import EventSink, FoundFamily
 from detent.registry import RefreshStrategy, TokenRequest, strategy_of
 from detent.tokens.handle import MAX_GENERATION, REFRESH_PREFIX, RefreshHandle, is_of
 
@@ -53,13 +53,11 @@ class RefreshToken:
     def __init__(
         self,
         issuing: Issuing,
-        directory: Directory,
         sink: EventSink,
         session_policy: SessionPolicy,
     ) -> None:
         self._session_policy = session_policy
         self._issuing = issuing
-        self._directory = directory
         self._sink = sink
         self._repeats = RepeatLimit()
 
@@ -147,11 +145,10 @@ class RefreshToken:
         if head.generation >= MAX_GENERATION:
             raise InvalidGrant(REFUSED, detail="the family has used up its generations")
         wanted = await self._issuing.narrowed(head.authorization, request.form)
-        answer = self._issuing.answer(
+        answer = await self._issuing.answer(
             head,
             wanted,
             request,
-            person=await person_of(self._directory, head.authorization),
             with_refresh_token=with_refresh_token,
         )
         await self._write(before.family, after, request, session_used(before, self._session_policy, request.now))

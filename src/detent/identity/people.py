@@ -14,7 +14,7 @@ from detent.core.changes import InsertUser, RemoveUser, ReplaceUser, changed
 from detent.core.errors import Conflict, InvalidRequest, TemporarilyUnavailable
 from detent.core.events import Event, EventName
 from detent.core.ids import Subject
-from detent.core.people import User, canonical_username
+from detent.core.people import User, canonical_username, checked_claims
 from detent.identity.attempts import on_what_is_stored
 from detent.identity.passwords import Passwords
 from detent.identity.usernames import checked_username
@@ -71,7 +71,9 @@ class People:
         if not _SUBJECT.fullmatch(subject) or await self._store.client(subject):
             raise InvalidRequest("A subject has 1 to 255 ASCII characters without spaces, and is no client's id.")
         stored = "" if password is None else await self._passwords.hash(password)
-        user = User(Subject(subject), shown, self._clock.now(), stored, claims or {})
+        now = self._clock.now()
+        told = {**checked_claims(claims), "updated_at": now} if claims else {}
+        user = User(Subject(subject), shown, now, stored, told)
         try:
             await self._store.apply(changed(InsertUser(user), events=(self._told("user_added", user),)))
         except Conflict:
@@ -96,8 +98,14 @@ class People:
         return await self._replace(subject, "enabled", lambda user: replace(user, enabled=True))
 
     async def set_claims(self, subject: str, claims: dict[str, Any]) -> User:
-        """What tokens may say of the person from now on (OpenID Connect Core §5.1). Raises UnknownUser."""
-        return await self._replace(subject, "claims set", lambda user: replace(user, claims=claims))
+        """What is told of the person from now on (OpenID Connect Core §5.1). Raises UnknownUser, InvalidRequest."""
+        updated_at = {"updated_at": self._clock.now()}
+        told = checked_claims(claims) | updated_at
+
+        def change(user: User) -> User:
+            return user if user.claims | updated_at == told else replace(user, claims=told)
+
+        return await self._replace(subject, "claims set", change)
 
     async def remove(self, subject: str) -> None:
         """The person and, in the same commit, everything issued to them. Raises UnknownUser."""

@@ -30,7 +30,7 @@ from detent.core.events import Event, EventName
 from detent.core.family import Origin
 from detent.core.ids import Instant, SessionKey, Subject, placement_of
 from detent.core.people import User
-from detent.core.session import Session, SessionPolicy, new_life, why_session_over
+from detent.core.session import Session, SessionPolicy, acr_of, new_life, why_session_over
 from detent.ports import Entropy, EventSink, Store
 
 log = logging.getLogger("detent.identity")
@@ -86,6 +86,7 @@ class Sessions:
             created_at=now,
             auth_time=now,
             amr=amr,
+            acr=acr_of(amr),
             life=new_life(self._policy, now),
             epochs=Epochs(user.epoch, 0, server_epoch),
             origin=request_origin,

@@ -35,7 +35,7 @@ _ALGORITHMS: Final = {algorithm.name: algorithm for algorithm in JWS_ALGORITHMS}
 def generate(purpose: Purpose) -> bytes:
     """New material: a PKCS #8 key (DER) to sign with, or 32 bytes. RSA takes 0.05 to 0.3 s, off the GIL."""
     match purpose:
-        case "RS256":
+        case "RS256" | "PS256":
             return RSAKey.generate_key(RSA_BITS).as_der(private=True)
         case "ES256":
             return ECKey.generate_key("P-256").as_der(private=True)
@@ -88,7 +88,7 @@ def _imported(alg: SigningAlg, material: bytes) -> RSAKey | ECKey | OKPKey:
     except (TypeError, UnsupportedAlgorithm) as error:
         raise ValueError("not a private key in PKCS #8") from error
     match alg, native:
-        case "RS256", RSAPrivateKey() if native.key_size >= RSA_BITS:
+        case "RS256" | "PS256", RSAPrivateKey() if native.key_size >= RSA_BITS:
             return RSAKey.import_key(native)
         case "ES256", EllipticCurvePrivateKey(curve=SECP256R1()):
             return ECKey.import_key(native)

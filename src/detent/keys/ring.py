@@ -14,7 +14,7 @@ from detent.core.api import SIGNING_ALGS
 from detent.core.ids import Instant, Seconds
 from detent.core.policy import ACCESS_LIFE_RANGE, HOUR, KINDS, MINUTE
 
-Purpose = Literal["RS256", "ES256", "EdDSA", "handle", "pepper", "audit"]
+Purpose = Literal["RS256", "PS256", "ES256", "EdDSA", "handle", "pepper", "audit"]
 State = Literal["next", "current", "retired", "expired"]
 SECRET_PURPOSES: Final[tuple[Purpose, ...]] = ("handle", "pepper", "audit")
 PURPOSES: Final[tuple[Purpose, ...]] = (*SIGNING_ALGS, *SECRET_PURPOSES)

@@ -55,7 +55,7 @@ class Verifier:
 
     issuer: str
     audience: str | Literal[Audience.ANY]
-    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
+    algorithms: tuple[str, ...] = ("RS256", "PS256", "ES256", "EdDSA")
     types: tuple[str, ...] = ("at+jwt",)
     required: tuple[str, ...] = ("client_id", "jti")
     leeway_seconds: float = 10

@@ -20,9 +20,9 @@ from detent.core.ids import FamilyKey, Instant, Subject
 from detent.core.session import SessionPolicy
 from detent.grants.commit import commit
 from detent.grants.ending import Ending
-from detent.grants.issuing import Issuing, person_of
+from detent.grants.issuing import Issuing
 from detent.grants.refresh_token import REFUSED, session_used
-from detent.ports import Directory, Entropy, FoundFamily
+from detent.ports import Entropy, FoundFamily
 from detent.registry import Issued, TokenRequest
 from detent.tokens.refresh_jwt import RefreshClaims, RefreshJwts
 
@@ -32,7 +32,6 @@ class Common(msgspec.Struct, frozen=True):
 
     issuing: Issuing
     ending: Ending
-    directory: Directory
     jwts: RefreshJwts
     entropy: Entropy
     session_policy: SessionPolicy
@@ -130,8 +129,7 @@ class JwtStrategy:
         new = self.claims(family, client, restore_epoch, now)
         parts = await self.spent(proved.claims, new, now)
         wanted = await common.issuing.narrowed(family.authorization, request.form)
-        person = await person_of(common.directory, family.authorization)
-        answer = common.issuing.answer(family, wanted, request, person=person)
+        answer = await common.issuing.answer(family, wanted, request)
         successor = common.jwts.sign(self.name, new, proved.secret)
         await self._write(request, (*parts, *session_used(proved.found, common.session_policy, now)))
         return msgspec.structs.replace(answer, refresh_token=successor)

@@ -1,48 +1,100 @@
-"""An ID token that comes back as `id_token_hint`: whose it was, of which client and session.
+"""ID tokens: made for a client, and read when one comes back as `id_token_hint`.
 
-Source: OpenID Connect Core §3.1.2.1, OpenID Connect RP-Initiated Logout §2: it may have expired long ago. A hint is
-believed for what it says of the past; it signs nobody in.
+Source: OpenID Connect Core §2, §3.1.3.6 (`at_hash`), §3.1.2.1 and OpenID Connect RP-Initiated Logout §2 (hints). A
+hint may have expired long ago: it is believed for what it says of the past, and signs nobody in. What is said of the
+person is disclosure.py; what an ID token is wrapped in, the registered envelopes.
 """
 
-from typing import Final
+import base64
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
-from detent.core.ids import ClientId, Subject
+from detent.core.api import SIGNING_ALGS, SigningAlg
+from detent.core.authorization import Authorization
+from detent.core.claims import id_claims
+from detent.core.client import ID_TOKEN_ALG, Client
+from detent.core.ids import ClientId, Instant, Seconds
+from detent.core.people import User
+from detent.core.policy import HOUR
 from detent.ports import Keys
+from detent.registry import Envelope, wrapped
 from detent.resource_server.compact import load_object, parse_compact
 from detent.resource_server.errors import InvalidToken
 from detent.resource_server.keys import VerificationKeys
 from detent.resource_server.verify import Audience, Verifier
-from detent.tokens.mint import ID_TOKEN_ALG
+from detent.tokens.disclosure import Disclosure
 
-_ALGS: Final = frozenset({str(ID_TOKEN_ALG)})
+ID_TOKEN_LIFE: Final = Seconds(HOUR)
+_DEFAULT_ALG: Final[SigningAlg] = "RS256"
+
+
+class IdTokens:
+    def __init__(self, issuer: str, keys: Keys, disclosure: Disclosure, envelopes: Sequence[Envelope]) -> None:
+        self._issuer = issuer
+        self._keys = keys
+        self._disclosure = disclosure
+        self._envelopes = envelopes
+
+    async def of(
+        self,
+        authorization: Authorization,
+        client: Client,
+        now: Instant,
+        *,
+        access_token: str,
+        nonce: str | None = None,
+        user: User | None = None,
+    ) -> str:
+        """The ID token beside `access_token`; `user` is the person, if already read."""
+        alg: SigningAlg = client.extra.get(ID_TOKEN_ALG, _DEFAULT_ALG)
+        claims = id_claims(
+            self._issuer,
+            authorization,
+            self._disclosure.subject(authorization.subject, client),
+            await self._disclosure.person(authorization, client, authorization.scope, "id_token", user),
+            now=now,
+            expires_at=Instant(now + ID_TOKEN_LIFE),
+            at_hash=at_hash(access_token, alg),
+            nonce=nonce,
+        )
+        return await wrapped(self._keys.sign(alg, "JWT", claims), client, "id_token", self._envelopes)
+
+
+def at_hash(access_token: str, alg: SigningAlg) -> str:
+    """OpenID Connect Core §3.1.3.6: the left half of the hash that the signature uses; Ed25519 uses SHA-512."""
+    digest = (hashlib.sha512 if alg == "EdDSA" else hashlib.sha256)(access_token.encode()).digest()
+    return base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
 
 
 class Hint(msgspec.Struct, frozen=True):
-    subject: Subject
+    """`sub` is the person as this client knows them."""
+
+    sub: str
     client_id: ClientId
     sid: str | None
 
 
 class Hints:
     def __init__(self, issuer: str, keys: Keys) -> None:
-        self._verifier = Verifier(issuer, Audience.ANY, (ID_TOKEN_ALG,), types=("jwt",), required=("azp",))
+        self._verifier = Verifier(issuer, Audience.ANY, SIGNING_ALGS, types=("jwt",), required=("azp",))
         self._keys = keys
 
     def read(self, id_token: str) -> Hint | None:
         """What an ID token of ours says, expired or not; None for anything else."""
-        keys = VerificationKeys.from_jwks({"keys": self._keys.public_jwks(_ALGS)})
+        keys = VerificationKeys.from_jwks({"keys": self._keys.public_jwks(frozenset(SIGNING_ALGS))})
         try:
             claims = self._verifier.verify(id_token, keys, _issued_at(id_token))
         except InvalidToken:
             return None
         sid = claims.raw.get("sid")
-        return Hint(Subject(claims.sub), ClientId(claims.raw["azp"]), sid if isinstance(sid, str) else None)
+        return Hint(claims.sub, ClientId(claims.raw["azp"]), sid if isinstance(sid, str) else None)
 
 
 def _issued_at(token: str) -> float:
     """Checked as of when it was made; the signature then says that it was us."""
-    claims = load_object(parse_compact(token).payload) or {}
+    claims: dict[str, Any] = load_object(parse_compact(token).payload) or {}
     issued_at = claims.get("iat")
     return issued_at if type(issued_at) is int else 0

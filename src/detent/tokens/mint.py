@@ -1,4 +1,4 @@
-"""Mints every token of an answer: CPU only, and always before the write.
+"""Mints access tokens: CPU only, and always before the write.
 
 Rule: no token outlives the absolute end of what it comes from, and none says more than its target allows.
 """
@@ -9,17 +9,15 @@ from typing import Any, Final
 
 from detent.core.api import SigningAlg, Target
 from detent.core.authorization import Authorization, Epochs
-from detent.core.claims import access_claims, id_claims
+from detent.core.claims import access_claims
 from detent.core.client import Client
 from detent.core.confirmation import Confirmation
 from detent.core.family import Family
 from detent.core.ids import Instant, Seconds
-from detent.core.policy import HOUR
-from detent.ports import Entropy, Keys
+from detent.ports import Entropy
 from detent.registry import Mark, TokenFormat
+from detent.tokens.disclosure import Disclosure
 
-ID_TOKEN_LIFE: Final = Seconds(HOUR)
-ID_TOKEN_ALG: Final[SigningAlg] = "RS256"
 USERINFO_ONLY: Final[tuple[str, SigningAlg]] = ("jwt", "RS256")  # the token of a request that names no API
 
 
@@ -29,13 +27,13 @@ class Mint:
         issuer: str,
         formats: Mapping[str, TokenFormat],
         marks: Mapping[str, Mark],
-        keys: Keys,
+        disclosure: Disclosure,
         entropy: Entropy,
     ) -> None:
         self.issuer = issuer
         self._formats = formats
         self._marks = marks
-        self._keys = keys
+        self._disclosure = disclosure
         self._entropy = entropy
 
     def access_token(
@@ -65,6 +63,7 @@ class Mint:
             expires_at=expires_at,
             jti=jti,
             cnf=cnf,
+            sub=self._disclosure.subject(family.authorization.subject, client) if family else client.client_id,
             family=family,
             epochs=epochs,
         )
@@ -77,11 +76,3 @@ class Mint:
     def _marked(self, authorization: Authorization) -> dict[str, Any]:
         told = {claim: mark.told(authorization) for claim, mark in self._marks.items()}
         return {claim: value for claim, value in told.items() if value is not None}
-
-    def id_token(
-        self, authorization: Authorization, person: dict[str, Any], now: Instant, nonce: str | None = None
-    ) -> str:
-        claims = id_claims(
-            self.issuer, authorization, person, now=now, expires_at=Instant(now + ID_TOKEN_LIFE), nonce=nonce
-        )
-        return self._keys.sign(ID_TOKEN_ALG, "JWT", claims)

@@ -29,6 +29,11 @@ def json_private(body: Any, status: int = 200) -> Response:
     return Response(status, _encode(body), _PRIVATE)
 
 
+def jwt_private(token: str) -> Response:
+    """A JWT for one client only (RFC 7519 §10.3.1)."""
+    return Response(200, token.encode(), (("content-type", "application/jwt"), *NO_STORE, *SAFE))
+
+
 def json_public(body: Any, max_age: int) -> Response:
     """A public document that may be kept for `max_age` seconds."""
     return Response(200, _encode(body), (JSON, ("cache-control", f"public, max-age={max_age}"), *SAFE))
