@@ -33,7 +33,7 @@ from detent.endpoints.revoke import RevocationEndpoint
 from detent.endpoints.token import TokenEndpoint
 from detent.endpoints.userinfo import UserinfoEndpoint
 from detent.endpoints.visitor import Visitors
-from detent.features import claims, dpop, openid, password, status_list
+from detent.features import claims, dpop, encryption, openid, password, status_list
 from detent.grants.authorization_code import AuthorizationCode
 from detent.grants.client_credentials import ClientCredentials
 from detent.grants.ending import Ending
@@ -148,6 +148,7 @@ class House:
             openid.feature(outside.keys),
             claims.feature(),
             client_keys_feature(),
+            encryption.feature(self.client_keys),
             dpop.feature(issuer, self.handles),
             *((status_list.feature(issuer, *published, status_list_ttl),) if status_list_ttl else ()),
             self._jwt_refresh_tokens(),

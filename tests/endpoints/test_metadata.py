@@ -11,13 +11,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from detent.core.changes import InsertClient
+from detent.core.changes import InsertClient, RemoveClient
 from detent.core.client import AuthMethod
+from detent.core.ids import ClientId
 from detent.core.people import CLAIMS_OF_SCOPE
 from detent.core.scope import IDENTITY_SCOPES
 from detent.demo.cast import USERS
 from detent.endpoints.metadata import WELL_KNOWN
+from detent.features.encryption import ALGS, ENCS
 from detent.resource_server import VerificationKeys
+from tests import decrypting
 from tests.asserting import Asserting
 from tests.browsing import Browser
 from tests.endpoints.test_id_tokens import verified
@@ -155,6 +158,26 @@ def drive_userinfo_algs(detent: Detent, value: Any) -> None:
         assert json.loads(urlsafe_b64decode(payload + "=="))["aud"] == name
 
 
+def drive_encryption(place: str) -> Callable[[Detent, Any], None]:
+    """Every pair of algorithms is driven in test_encryption.py; here each value is taken once."""
+
+    def drive(detent: Detent, value: Any) -> None:
+        for each in value:
+            alg, enc = (each, ENCS[0]) if each in ALGS else (ALGS[2], each)
+            name, key = f"{place}-{alg}-{enc}", decrypting.key_for(alg)
+            members = {f"{place}_encrypted_response_alg": alg, f"{place}_encrypted_response_enc": enc}
+            decrypting.register(detent, name, **members, jwks=decrypting.jwks_of(key))
+            tokens = detent.sign_in(name, scope="openid")
+            bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+            told = tokens["id_token"] if place == "id_token" else detent.http.get("/userinfo", headers=bearer).text
+            header, inside = decrypting.opened(told, key)
+            assert (header["alg"], header["enc"]) == (alg, enc)
+            assert claims_of(inside)["aud"] == name
+            detent.apply(RemoveClient(ClientId(name), 1))
+
+    return drive
+
+
 def drive_claims(detent: Detent, value: Any) -> None:
     """A person of whom everything is known, asked about with every scope."""
     names = {claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims}
@@ -282,6 +305,10 @@ DRIVEN: dict[str, Callable[[Detent, Any], None]] = {
     "subject_types_supported": drive_subject_types,
     "id_token_signing_alg_values_supported": drive_id_token_algs,
     "userinfo_signing_alg_values_supported": drive_userinfo_algs,
+    "id_token_encryption_alg_values_supported": drive_encryption("id_token"),
+    "id_token_encryption_enc_values_supported": drive_encryption("id_token"),
+    "userinfo_encryption_alg_values_supported": drive_encryption("userinfo"),
+    "userinfo_encryption_enc_values_supported": drive_encryption("userinfo"),
     "claims_supported": drive_claims,
     "acr_values_supported": drive_acr_values,
     "display_values_supported": drive_display,
