@@ -33,7 +33,7 @@ from detent.endpoints.revoke import RevocationEndpoint
 from detent.endpoints.token import TokenEndpoint
 from detent.endpoints.userinfo import UserinfoEndpoint
 from detent.endpoints.visitor import Visitors
-from detent.features import claims, dpop, encryption, openid, password, status_list
+from detent.features import claims, device, dpop, encryption, openid, password, status_list
 from detent.grants.authorization_code import AuthorizationCode
 from detent.grants.client_credentials import ClientCredentials
 from detent.grants.ending import Ending
@@ -47,6 +47,7 @@ from detent.identity.sign_in import SignIn
 from detent.identity.throttle import Allowances, Throttle
 from detent.pages.account import AccountPage
 from detent.pages.consent import ConsentPage
+from detent.pages.device import DevicePage
 from detent.pages.door import FormDoor
 from detent.pages.error import ErrorPage
 from detent.pages.login import LoginPage
@@ -138,6 +139,7 @@ class House:
         self.sessions = Sessions(outside.store, outside.entropy, outside.sink, session_policy)
         self.consents = Consents(outside.store, outside.sink)
         self.visitors = Visitors(Cookies(issuer), self.sessions, self.handles, outside.clock, outside.entropy)
+        self.devices = device.Devices(self.issuing, outside.keys, outside.entropy)
         self._session_policy = session_policy
         self._rendering = Rendering()
         self._error_page = ErrorPage(self._rendering)
@@ -148,7 +150,11 @@ class House:
             openid.feature(outside.keys),
             claims.feature(),
             client_keys_feature(),
+<<<<<<< HEAD
             encryption.feature(self.client_keys),
+=======
+            device.feature(issuer, self.issuing, self.ending, outside.directory, self.devices),
+>>>>>>> c7fadca (features: a device signs in through a browser somewhere else (RFC 8628), with a page that says who asks and from where)
             dpop.feature(issuer, self.handles),
             *((status_list.feature(issuer, *published, status_list_ttl),) if status_list_ttl else ()),
             self._jwt_refresh_tokens(),
@@ -269,10 +275,20 @@ class House:
         account = AccountPage(
             look, door, visitors, dispatcher, sessions, self.consents, self.ending, store, outside.directory
         )
+        device_page = DevicePage(
+            look, door, visitors, dispatcher, self.consents, self.devices, self.issuing, directory, outside.entropy
+        )
         return Feature(
             "pages",
             ("OpenID Connect Core §3.1.2.3", "OpenID Connect Core §3.1.2.4", "RFC 9700 §4.7", "RFC 9700 §4.16"),
-            routes=(login.route(), consent.route(), *logout.routes(), *account.routes(), *static_routes()),
+            routes=(
+                login.route(),
+                consent.route(),
+                device_page.route(),
+                *logout.routes(),
+                *account.routes(),
+                *static_routes(),
+            ),
         )
 
 

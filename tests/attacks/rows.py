@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-COUNTS: Final = {"A": 9, "C": 14, "D": 5, "K": 12, "R": 18, "T": 27, "U": 6}
+COUNTS: Final = {"A": 9, "C": 14, "D": 5, "K": 12, "R": 18, "T": 27, "U": 6, "V": 7}
 MORE: Final = ("F2", "F3", "F4", "F5", "F10", "F12", "F24", "L7", "X6", "X12")
 ROWS: Final = (*(f"{letter}{n}" for letter, count in COUNTS.items() for n in range(1, count + 1)), *MORE)
 

@@ -293,6 +293,7 @@ DRIVEN: dict[str, Callable[[Detent, Any], None]] = {
     "introspection_endpoint": drive_endpoint,
     "userinfo_endpoint": drive_endpoint,
     "jwks_uri": drive_endpoint,
+    "device_authorization_endpoint": drive_endpoint,
     "grant_types_supported": drive_grant_types,
     "scopes_supported": drive_scopes,
     "token_endpoint_auth_methods_supported": drive_methods_at("/oauth/token"),

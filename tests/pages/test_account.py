@@ -206,9 +206,9 @@ def test_what_was_ended_for_safety_is_told_to_its_owner_for_thirty_days(ada: Peo
 
 OFFLINE = "openid read offline_access"
 ENDS: dict[str, tuple[Callable[[People, str], object], str]] = {
-    "here": (lambda ada, token: ada.laptop.press(ada.account(), "end-app"), "app just now You signed it out"),
+    "here": (lambda ada, token: ada.laptop.press(ada.account(), "end-app"), "app Ended just now You signed it out"),
     "consent": (lambda ada, token: ada.laptop.press(ada.account(), "withdraw"), "You withdrew what it was allowed"),
-    "app": (lambda ada, token: ada.detent.revoke(token, "app"), "app just now The app signed you out itself."),
+    "app": (lambda ada, token: ada.detent.revoke(token, "app"), "app Ended just now The app signed you out itself."),
     "operator": (
         lambda ada, token: ada.detent.thread.call(
             ada.detent.house.sessions.sign_out(ada.detent.user("ada").subject, ada.detent.clock.now(), by="operator")
@@ -221,7 +221,10 @@ ENDS: dict[str, tuple[Callable[[People, str], object], str]] = {
         ),
         "app Last used just now Your password was set anew or your account was locked, so everything was signed out.",
     ),
-    "idle": (lambda ada, token: ada.detent.clock.advance(31 * DAY), "app 1 day ago It was not used for a long time"),
+    "idle": (
+        lambda ada, token: ada.detent.clock.advance(31 * DAY),
+        "app Ended 1 day ago It was not used for a long time",
+    ),
 }
 
 
@@ -250,7 +253,7 @@ def test_why_a_device_was_signed_out_is_told_and_each_reason_once(ada: People) -
     assert "spa Last used just now You signed out." in told(ada.account(), "ended")
     ada.account()
     ada.detent.clock.advance(4 * DAY)
-    assert "Chrome on Linux 1 day ago It was not used for a long time, so it was signed out." in told(
+    assert "Chrome on Linux Ended 1 day ago It was not used for a long time, so it was signed out." in told(
         ada.account(), "ended"
     )
 

@@ -21,6 +21,8 @@ OAuthError
 ├ RegistrationNotSupported  registration_not_supported 400 OpenID Connect Core §3.1.2.6
 ├ InvalidClientMetadata     invalid_client_metadata  400   RFC 7591 §3.2.2
 ├ NotFound                  not_found                404   RFC 9110 §15.5.5
+├ AuthorizationPending      authorization_pending    400   RFC 8628 §3.5
+├ ExpiredToken              expired_token            400   RFC 8628 §3.5
 ├ SlowDown                  slow_down                429   RFC 6585 §4 (status), RFC 8628 §3.5 (word)
 ├ TemporarilyUnavailable    temporarily_unavailable  503   RFC 6749 §4.1.2.1
 └ ServerError               server_error             500   RFC 6749 §4.1.2.1
@@ -169,6 +171,14 @@ class RegistrationNotSupported(OAuthError):
 
 class InvalidClientMetadata(OAuthError):
     code, status = "invalid_client_metadata", 400
+
+
+class AuthorizationPending(OAuthError):
+    code, status = "authorization_pending", 400
+
+
+class ExpiredToken(OAuthError):
+    code, status = "expired_token", 400
 
 
 class SlowDown(OAuthError):

@@ -52,7 +52,8 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Interaction(msgspec.Struct, frozen=True, omit_defaults=True):
     """`signed_in`, `shown` and `allowed` are a `sid`: who signed in (or chose to go on) here, who was shown the
-    consent page, and who said yes to it. Without a `request` a person is on the way to the account page.
+    consent page, and who said yes to it. Without a `request` a person is on the way to a page of ours: `onward`,
+    relative, or the account page.
     """
 
     id: bytes
@@ -62,6 +63,7 @@ class Interaction(msgspec.Struct, frozen=True, omit_defaults=True):
     signed_in: str = ""
     shown: str = ""
     allowed: str = ""
+    onward: str = ""
 
 
 class Situation(msgspec.Struct, frozen=True):

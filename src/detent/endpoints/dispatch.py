@@ -69,9 +69,9 @@ class Dispatcher:
 
     # What a step does with its interaction
 
-    def begin(self, visitor: Visitor, request: AuthorizationRequest | None = None) -> Interaction:
-        """A new one for this browser; without a request it ends at the account page."""
-        return Interaction(self._entropy.token_bytes(16), visitor.now, visitor.binding, request)
+    def begin(self, visitor: Visitor, request: AuthorizationRequest | None = None, *, onward: str = "") -> Interaction:
+        """A new one for this browser; without a request it ends at the page `onward`, or at the account page."""
+        return Interaction(self._entropy.token_bytes(16), visitor.now, visitor.binding, request, onward=onward)
 
     def sealed(self, interaction: Interaction) -> str:
         return self._issuing.handles.seal(INTERACTION_PREFIX, msgspec.msgpack.encode(interaction))
@@ -148,7 +148,7 @@ class Dispatcher:
         await self._sessions.touch(session, now)
         request = interaction.request
         if request is None:
-            return see_other(ACCOUNT)
+            return see_other(interaction.onward or ACCOUNT)
         client = await self.client_of(request)
         key = FamilyKey(placement_of(session.subject), interaction.id)
         if (interaction.signed_in or interaction.allowed) and await self._issuing.store.family(key):

@@ -40,6 +40,7 @@ WHY: Final[dict[Why, str]] = {
     "choose": "",
 }
 WRONG: Final = "The username or the password is wrong. Check both and try again."
+WRONG_DEVICE_CODE: Final = "No device waits under this code. Check it; codes are good for ten minutes."
 TROUBLE: Final[dict[EventName, str]] = {
     "reuse_detected": "A used key of this app was presented again{whence}, as a thief would do it. Everything that "
     "came of that sign-in was ended at once.",
@@ -154,6 +155,10 @@ def failed_too_often(seconds: int) -> str:
         f"Too many sign-ins have failed. Try again in {waiting(seconds)}, or sign in with a browser in which you have "
         "signed in before."
     )
+
+
+def guessed_too_often(seconds: int) -> str:
+    return f"Too many wrong codes. Wait {waiting(seconds)} before you try again."
 
 
 def whence(network: str) -> str:
