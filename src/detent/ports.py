@@ -31,6 +31,13 @@ class Installation(msgspec.Struct, frozen=True):
     server_epoch: int = 0
 
 
+class Pulse(msgspec.Struct, frozen=True):
+    """How often servers have said that they live on this store, and the latest time they decided by."""
+
+    beats: int = 0
+    latest: Instant = Instant(0)
+
+
 class FoundFamily(msgspec.Struct, frozen=True):
     """A family and, from the same read, its subject's cut-off in force and the session that it came of, if any."""
 
@@ -162,8 +169,8 @@ class Directory(Protocol):
         """The chain over the audit log, by number; an anchor, if there is one, has number 0."""
         ...
 
-    async def beats(self) -> int:
-        """How often servers have said that they live on this store; never from memory."""
+    async def pulse(self) -> Pulse:
+        """Never from memory."""
         ...
 
     async def last_link(self) -> AuditLink | None: ...

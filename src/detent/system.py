@@ -3,15 +3,56 @@
 Everything that decides gets both as arguments; only the composition root chooses these.
 """
 
+import logging
 import secrets
 import time
+from collections.abc import Callable
 
+import msgspec
+
+from detent.core.clock import Steady, looked
 from detent.core.ids import Instant
+
+log = logging.getLogger("detent.clock")
+
+
+def _elapsed() -> float:
+    """Seconds, those included for which the machine slept, where it tells."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 class SystemClock:
+    """Seconds since 1970 that never fall, and that nobody who sets the machine's clock makes leap (core/clock.py)."""
+
+    def __init__(self, wall: Callable[[], float] = time.time, elapsed: Callable[[], float] = _elapsed) -> None:
+        self._wall = wall
+        self._elapsed = elapsed
+        began = wall()
+        self._last = Steady(began, began, elapsed())
+
     def now(self) -> Instant:
-        return Instant(int(time.time()))
+        before, wall = self._last, self._wall()
+        self._last = looked(before, wall, self._elapsed())
+        if (before.leapt_at is None) != (self._last.leapt_at is None):
+            self._tell(wall)
+        return Instant(int(self._last.now))
+
+    def not_before(self, latest: Instant) -> None:
+        """The store has seen this time already."""
+        self._last = msgspec.structs.replace(self._last, now=max(self._last.now, float(latest)))
+
+    def _tell(self, wall: float) -> None:
+        if self._last.leapt_at is None:
+            log.warning("the machine's clock is believed again")
+            return
+        leap = int(wall - self._last.now)
+        log.critical(
+            "The machine's clock was set by %+d seconds. detent goes on by the time that passed; set the clock right, "
+            "or, if it is right now, start detent again.",
+            leap,
+        )
 
 
 class SystemEntropy:

@@ -42,7 +42,7 @@ ISSUING: list[Part] = [
     InsertFamily(a_family()),
     InsertRecord(a_record()),
     InsertUser(a_user()),
-    Beat(),
+    Beat(NOW),
 ]
 
 

@@ -7,21 +7,19 @@ from typing import Final
 import click
 import msgspec
 
-from detent.admin.story import when
+from detent.cli.clock import refusal
 from detent.cli.mark import REFUSALS, mark_of, read_mark
 from detent.cli.office import STORE_FILE, Office
 from detent.cli.operation import Answer, operation
 from detent.core.api import SIGNING_ALGS
 from detent.core.errors import StoreUnavailable
-from detent.core.ids import Instant
-from detent.core.policy import DAY, MINUTE
+from detent.core.policy import DAY
 from detent.core.rollback import compared
 from detent.settings import production_problems
 from detent.stores.sqlite.backup import check_copy
 
 _ROOM: Final = 1 << 30  # bytes; less, and a busy night may fill the disk
 _OLD_KEY: Final = 365 * DAY
-_BEHIND: Final = 5 * MINUTE
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -51,7 +49,8 @@ async def _examined(office: Office) -> AsyncIterator[Finding]:
     if not settings.store:
         yield Finding("the store's file is sound", _refusal(lambda: check_copy(settings.data / STORE_FILE)))
     yield Finding("there is room on the disk", _room(office))
-    yield Finding("the clock does not run behind the audit log", await _clock(office))
+    latest = (await office.directory.pulse()).latest
+    yield Finding("the clock goes on from where the store was served last", refusal(office.clock.now(), latest))
     yield Finding("the signing keys are young enough", _keys(office))
     yield Finding("people's addresses are told apart", _proxies(office))
 
@@ -75,15 +74,6 @@ def _refusal(work: Callable[[], None]) -> str:
 def _room(office: Office) -> str:
     free = shutil.disk_usage(office.settings.data).free
     return "" if free >= _ROOM else f"Only {free >> 20} MiB are free in {office.settings.data}. Make room."
-
-
-async def _clock(office: Office) -> str:
-    now, newest, after = office.outside.clock.now(), Instant(0), 0
-    while page := await office.directory.events(after=after, limit=1000):
-        newest, after = max(newest, *(event.at for _, event in page)), page[-1][0]
-    if newest <= now + _BEHIND:
-        return ""
-    return f"It says {when(now)}, and the log holds an event of {when(newest)}. Set the clock; use NTP."
 
 
 def _keys(office: Office) -> str:

@@ -5,6 +5,7 @@ import click
 from detent.cli.apis import api
 from detent.cli.audit import audit
 from detent.cli.clients import client
+from detent.cli.clock import clock
 from detent.cli.config import config
 from detent.cli.doctor import doctor
 from detent.cli.families import family
@@ -22,5 +23,5 @@ def main() -> None:
     """A self-hosted OAuth 2.1 and OpenID Connect server. `detent up` shows it; `detent serve` is production."""
 
 
-for command in (up, serve, client, api, user, key, family, audit, webhook, config, backup, restore, doctor):
+for command in (up, serve, client, api, user, key, family, audit, webhook, config, backup, restore, doctor, clock):
     main.add_command(command)

@@ -62,7 +62,7 @@ def write_mark(data: Path, mark: Mark) -> None:
 
 async def mark_of(office: Office) -> Mark:
     installation = await office.outside.store.installation()
-    return Mark(installation.store_id, installation.restore_epoch, await office.directory.beats())
+    return Mark(installation.store_id, installation.restore_epoch, (await office.directory.pulse()).beats)
 
 
 async def beat(office: Office) -> None:
@@ -71,7 +71,7 @@ async def beat(office: Office) -> None:
     found = await mark_of(office)
     if refusal := REFUSALS.get(compared(read_mark(data), found)):
         raise StoreUnavailable(refusal)
-    await office.outside.store.apply(changed(Beat()))
+    await office.outside.store.apply(changed(Beat(office.clock.now())))
     await asyncio.to_thread(write_mark, data, await mark_of(office))
 
 

@@ -38,9 +38,18 @@ _NOWHERE: Final = "http://127.0.0.1/"
 class Office:
     """An opened data directory. `house` is built on it, whether or not anybody serves it."""
 
-    def __init__(self, settings: Settings, outside: Outside, keys: FileKeys, house: House, outbound: Outbound) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        outside: Outside,
+        clock: SystemClock,
+        keys: FileKeys,
+        house: House,
+        outbound: Outbound,
+    ) -> None:
         self.settings = settings
         self.outside = outside
+        self.clock = clock
         self.keys = keys
         self.house = house
         self.people = house.people
@@ -97,7 +106,7 @@ async def opened(
             outbound=outbound,
             assertion_audience="issuer" if settings.profile == "oauth21" else "endpoint",
         )
-        yield Office(settings, outside, keys, house, outbound)
+        yield Office(settings, outside, clock, keys, house, outbound)
     finally:
         passwords.close()
         await store.close()

@@ -68,7 +68,7 @@ async def _restored(settings: Settings, aside: Path | None) -> Answer:
         mark = _last_mark(settings.data)
         found = await mark_of(office)
         epoch = max(found.restore_epoch, mark.restore_epoch if mark else 0) + 1
-        await office.outside.store.apply(changed(Restored(epoch), Beat()))
+        await office.outside.store.apply(changed(Restored(epoch), Beat(office.clock.now())))
         write_mark(settings.data, await mark_of(office))
     document: dict[str, Any] = {
         "store_id": found.store_id,

@@ -12,10 +12,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
+from detent.cli.clock import take_up
 from detent.cli.mark import beat, beat_for_ever, served
 from detent.cli.office import Office
 from detent.cli.operation import Failure
 from detent.core.errors import StoreUnavailable
+from detent.core.ids import Seconds
 from detent.core.policy import DAY, MINUTE
 from detent.ports import Clock, Store
 
@@ -46,12 +48,13 @@ def _loop_factory() -> Any:
 async def at_work(office: Office) -> AsyncIterator[None]:
     """What goes on beside the requests, until the block ends; none of it stops another.
 
-    Raises StoreUnavailable where the store is not the one that was served last.
+    Raises StoreUnavailable where the store is not the one that was served last, or the clock cannot be believed.
     """
     outside = office.outside
     with served(office.settings.data):
+        settling = await take_up(office)
         await beat(office)
-        sweep = partial(_sweep_for_ever, outside.store, outside.clock)
+        sweep = partial(_sweep_for_ever, outside.store, outside.clock, settling)
         chores: tuple[Chore, ...] = (sweep, office.chain.run, office.courier.run, partial(beat_for_ever, office))
         tasks = [asyncio.create_task(_kept_going(chore)) for chore in chores]
         try:
@@ -72,7 +75,8 @@ async def _kept_going(chore: Chore) -> None:
         await asyncio.sleep(AFTER_A_FAULT)
 
 
-async def _sweep_for_ever(store: Store, clock: Clock) -> None:
+async def _sweep_for_ever(store: Store, clock: Clock, settling: Seconds) -> None:
+    await asyncio.sleep(settling)
     while True:
         try:
             while await store.sweep(clock.now(), retention=RETENTION):

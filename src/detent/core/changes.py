@@ -184,7 +184,15 @@ class RemoveUser(msgspec.Struct, frozen=True):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """A server lives on this store: one more."""
+    """A server lives on this store, at this time by its clock: one more. The latest time never falls."""
+
+    at: Instant
+
+
+class SetClock(msgspec.Struct, frozen=True):
+    """An operator says what time it is, whatever the store has seen."""
+
+    at: Instant
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -228,7 +236,10 @@ class RemoveWebhook(msgspec.Struct, frozen=True):
     version: int
 
 
-Operation = RaiseServerEpoch | AppendLink | PruneLink | InsertWebhook | ReplaceWebhook | RemoveWebhook | Beat | Restored
+Operation = (
+    RaiseServerEpoch | AppendLink | PruneLink | InsertWebhook | ReplaceWebhook | RemoveWebhook
+    | Beat | SetClock | Restored
+)  # fmt: skip
 Part = (
     InsertFamily | ReplaceFamily | EndFamilies
     | InsertSession | ReplaceSession | SlideSession | EndSessions

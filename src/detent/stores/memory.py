@@ -47,6 +47,7 @@ from detent.core.changes import (
     ReplaceWebhook,
     Restored,
     SaveConsent,
+    SetClock,
     SlideSession,
 )
 from detent.core.client import Client
@@ -58,7 +59,7 @@ from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject
 from detent.core.people import User, canonical_username
 from detent.core.session import Session
 from detent.core.webhook import Webhook
-from detent.ports import FoundFamily, FoundSession, Installation
+from detent.ports import FoundFamily, FoundSession, Installation, Pulse
 from detent.stores.rows import json_of
 
 _SWEEP_PORTION: Final = 200
@@ -79,7 +80,7 @@ class MemoryStore:
 
     def __init__(self, store_id: str = "memory") -> None:
         self._installations = {"": Installation(store_id)}
-        self._beats = {"": 0}
+        self._pulses = {"": Pulse()}
         self._clients: dict[str, Client] = {}
         self._apis: dict[str, Api] = {}
         self._users: dict[str, User] = {}
@@ -235,9 +236,9 @@ class MemoryStore:
         await asyncio.sleep(0)
         return _listed(self._links, after, limit)
 
-    async def beats(self) -> int:
+    async def pulse(self) -> Pulse:
         await asyncio.sleep(0)
-        return self._beats[""]
+        return self._pulses[""]
 
     async def last_link(self) -> AuditLink | None:
         await asyncio.sleep(0)
@@ -273,7 +274,7 @@ class MemoryStore:
                     raise Conflict
             case (
                 RaiseServerEpoch() | AppendLink() | PruneLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook()
-                | Beat() | Restored()
+                | Beat() | SetClock() | Restored()
             ):  # fmt: skip
                 self._operate(part)
             case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
@@ -297,8 +298,11 @@ class MemoryStore:
                 self._replace(self._webhooks, new.id, new)
             case RemoveWebhook(name, version):
                 self._remove(self._webhooks, name, version)
-            case Beat():
-                self._put(self._beats, "", self._beats[""] + 1)
+            case Beat(at):
+                last = self._pulses[""]
+                self._put(self._pulses, "", Pulse(last.beats + 1, max(last.latest, at)))
+            case SetClock(at):
+                self._put(self._pulses, "", Pulse(self._pulses[""].beats, at))
             case Restored(restore_epoch):
                 self._restored(restore_epoch)
             case _:

@@ -175,8 +175,9 @@ CUT_OFF_FOR_EVER: Final = (
 )
 
 INSTALLATION: Final = "SELECT store_id, restore_epoch, server_epoch FROM installation"
-BEATS: Final = "SELECT beats FROM installation"
-BEAT: Final = "UPDATE installation SET beats = beats + 1"
+PULSE: Final = "SELECT beats, latest FROM installation"
+BEAT: Final = "UPDATE installation SET beats = beats + 1, latest = CASE WHEN latest < ? THEN ? ELSE latest END"
+SET_CLOCK: Final = "UPDATE installation SET latest = ?"
 RESTORED: Final = "UPDATE installation SET restore_epoch = ?"
 FORGET_RECORDS: Final = "DELETE FROM record"
 END_ALL_SESSIONS: Final = "UPDATE session SET ended_by = 'restore', version = version + 1 WHERE ended_by = ''"

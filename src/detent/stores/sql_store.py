@@ -32,7 +32,7 @@ from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject, p
 from detent.core.people import User, canonical_username
 from detent.core.session import Session
 from detent.core.webhook import Webhook
-from detent.ports import FoundFamily, FoundSession, Installation
+from detent.ports import FoundFamily, FoundSession, Installation, Pulse
 from detent.stores import rows, sql
 from detent.stores.backend import Backend, Counters
 from detent.stores.remembered import UNKNOWN, Name, Remembered
@@ -167,9 +167,9 @@ class SqlStore:
     async def audit_links(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditLink]:
         return [rows.audit_link(row) for row in await self._backend.read(sql.AUDIT_LINKS, (after, limit))]
 
-    async def beats(self) -> int:
-        [(beats,)] = await self._backend.read(sql.BEATS, ())
-        return int(beats)
+    async def pulse(self) -> Pulse:
+        [(beats, latest)] = await self._backend.read(sql.PULSE, ())
+        return Pulse(beats, Instant(latest))
 
     async def last_link(self) -> AuditLink | None:
         found = await self._backend.read(sql.LAST_LINK, ())

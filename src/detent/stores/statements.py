@@ -39,6 +39,7 @@ from detent.core.changes import (
     ReplaceWebhook,
     Restored,
     SaveConsent,
+    SetClock,
     SlideSession,
 )
 from detent.core.events import Event
@@ -90,7 +91,7 @@ def _steps(part: Part) -> tuple[Step, ...]:
             return (Step(sql.CONSUME_RECORD, (kind, name, version, now)),)
         case (
             RaiseServerEpoch() | AppendLink() | PruneLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook()
-            | Beat() | Restored()
+            | Beat() | SetClock() | Restored()
         ):  # fmt: skip
             return _operation_steps(part)
         case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
@@ -115,8 +116,10 @@ def _operation_steps(part: Operation) -> tuple[Step, ...]:
             return (Step(sql.REPLACE_WEBHOOK, (new.version, json_of(new), new.id, new.version - 1)),)
         case RemoveWebhook(name, version):
             return (Step(sql.REMOVE_WEBHOOK, (name, version)),)
-        case Beat():
-            return (Step(sql.BEAT, ()),)
+        case Beat(at):
+            return (Step(sql.BEAT, (at, at)),)
+        case SetClock(at):
+            return (Step(sql.SET_CLOCK, (at,)),)
         case Restored(restore_epoch):
             return (
                 Step(sql.RESTORED, (restore_epoch,)),

@@ -19,10 +19,12 @@ from detent.core.changes import (
     ReplaceClient,
     ReplaceUser,
     Restored,
+    SetClock,
 )
 from detent.core.client import SecretDigest
-from detent.core.ids import ClientId, Subject
+from detent.core.ids import ClientId, Instant, Subject
 from detent.core.policy import Overrides
+from detent.ports import Pulse
 from detent.testing.factories import NOW, a_client, a_record, a_session, a_user, an_api
 from detent.testing.store_contract.base import CompleteStore, Contract, conflicts, write
 
@@ -143,11 +145,15 @@ class RegistrationContract(Contract):
         await write(store, RaiseServerEpoch(), RaiseServerEpoch())
         assert await store.installation() == replace(before, server_epoch=3)
 
-    async def test_beats_are_counted_and_never_remembered(self, store: CompleteStore) -> None:
-        assert await store.beats() == 0
-        for beats in (1, 2):
-            await write(store, Beat())
-            assert await store.beats() == beats
+    async def test_beats_are_counted_and_the_latest_time_never_falls_unless_it_is_set(
+        self, store: CompleteStore
+    ) -> None:
+        assert await store.pulse() == Pulse(0, Instant(0))
+        for beats, (at, latest) in enumerate([(5, 5), (3, 5), (9, 9)], 1):
+            await write(store, Beat(Instant(at)))
+            assert await store.pulse() == Pulse(beats, Instant(latest))
+        await write(store, SetClock(Instant(4)))
+        assert await store.pulse() == Pulse(3, Instant(4))
 
     async def test_a_restored_store_has_a_new_epoch_and_nothing_that_may_have_been_used(
         self, store: CompleteStore
@@ -156,7 +162,7 @@ class RegistrationContract(Contract):
         ended, live = a_session(1), a_session(2)
         await write(store, InsertRecord(a_record()), InsertSession(ended), InsertSession(live))
         await write(store, EndSessions(ended.key.placement, ended.subject, "user", only=ended.sid))
-        await write(store, Restored(7), Beat())
+        await write(store, Restored(7), Beat(NOW))
         assert await store.installation() == replace(before, restore_epoch=7)
         assert await store.record("test", "one") is None
         found = [await store.session(session.key) for session in (ended, live)]
