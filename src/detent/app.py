@@ -150,11 +150,8 @@ class House:
             openid.feature(outside.keys),
             claims.feature(),
             client_keys_feature(),
-<<<<<<< HEAD
-            encryption.feature(self.client_keys),
-=======
             device.feature(issuer, self.issuing, self.ending, outside.directory, self.devices),
->>>>>>> c7fadca (features: a device signs in through a browser somewhere else (RFC 8628), with a page that says who asks and from where)
+            encryption.feature(self.client_keys),
             dpop.feature(issuer, self.handles),
             *((status_list.feature(issuer, *published, status_list_ttl),) if status_list_ttl else ()),
             self._jwt_refresh_tokens(),
