@@ -14,9 +14,10 @@ from detent.client_auth.client_secret import ClientSecretBasic, ClientSecretPost
 from detent.client_auth.keys import ClientKeys
 from detent.client_auth.keys import feature as client_keys_feature
 from detent.client_auth.none import NoAuthentication
-from detent.core.client import LOOPBACK_HOSTS
+from detent.core.client import LOOPBACK_HOSTS, Client
+from detent.core.exchange import Form, Request
 from detent.core.family import Ahead
-from detent.core.ids import Seconds
+from detent.core.ids import Instant, Seconds
 from detent.core.session import SessionPolicy
 from detent.endpoints.authorize import PROMPTS, RESPONSE_TYPE, AuthorizationEndpoint
 from detent.endpoints.client_endpoint import ClientEndpoint
@@ -33,7 +34,7 @@ from detent.endpoints.revoke import RevocationEndpoint
 from detent.endpoints.token import TokenEndpoint
 from detent.endpoints.userinfo import UserinfoEndpoint
 from detent.endpoints.visitor import Visitors
-from detent.features import claims, device, dpop, encryption, openid, password, status_list
+from detent.features import claims, device, dpop, encryption, jar, openid, par, password, status_list
 from detent.grants.authorization_code import AuthorizationCode
 from detent.grants.client_credentials import ClientCredentials
 from detent.grants.ending import Ending
@@ -56,7 +57,17 @@ from detent.pages.rendering import Rendering
 from detent.pages.response_modes import FormPost, WebMessage
 from detent.pages.static import static_routes
 from detent.ports import Clock, Directory, Entropy, EventSink, Keys, Store
-from detent.registry import Envelope, Feature, Mark, RefreshStrategy, Registry, Release, SubjectType, TokenFormat
+from detent.registry import (
+    Envelope,
+    Feature,
+    Mark,
+    Proved,
+    RefreshStrategy,
+    Registry,
+    Release,
+    SubjectType,
+    TokenFormat,
+)
 from detent.strategies.allowlist import Allowlist
 from detent.strategies.denylist import Denylist
 from detent.strategies.jwt_refresh import Common
@@ -111,6 +122,7 @@ class House:
         proxies: int = 0,
         status_list_ttl: Seconds | None = status_list.DEFAULT_TTL,
         outbound: Outbound | None = None,
+        request_uri: bool = False,
         assertion_audience: assertion.AudienceRule = "endpoint",
         more: "MoreFeatures" = no_more,
     ) -> None:
@@ -153,6 +165,8 @@ class House:
             device.feature(issuer, self.issuing, self.ending, outside.directory, self.devices),
             encryption.feature(self.client_keys),
             dpop.feature(issuer, self.handles),
+            par.feature(outside.store, outside.entropy, self._check_asked, self._offered),
+            jar.feature(issuer, self.client_keys, self.outbound.fetch if request_uri else None),
             *((status_list.feature(issuer, *published, status_list_ttl),) if status_list_ttl else ()),
             self._jwt_refresh_tokens(),
             *more(self),
@@ -215,6 +229,8 @@ class House:
             outside.entropy,
         )
         self.end_session = EndSession(outside.store, self.sessions, self.visitors, hints, self.handles, self.disclosure)
+        self.authorization = AuthorizationEndpoint(protocol, self.issuing, self.dispatcher, self.visitors, hints)
+        parameters = {source.parameter for source in protocol.request_sources}
         endpoints = Feature(
             "endpoints",
             (
@@ -228,7 +244,7 @@ class House:
                 "OpenID Connect RP-Initiated Logout",
             ),
             routes=(
-                AuthorizationEndpoint(protocol, self.issuing, self.dispatcher, self.visitors, hints).route(),
+                self.authorization.route(),
                 *self.end_session.routes(),
                 TokenEndpoint(door, protocol).route(),
                 RevocationEndpoint(door, self.handles, access, self.ending, protocol.strategies).route(),
@@ -253,13 +269,25 @@ class House:
                 "response_types_supported": [RESPONSE_TYPE],
                 "authorization_response_iss_parameter_supported": True,
                 "prompt_values_supported": list(PROMPTS),
-                "request_parameter_supported": False,
-                "request_uri_parameter_supported": False,  # left out it would mean true
+                "request_parameter_supported": "request" in parameters,
+                # Left out it would mean true; a reference that came of a push is not meant.
+                "request_uri_parameter_supported": "require_request_uri_registration" in protocol.metadata,
             },
         )
         whole = Registry((*features, endpoints, self._pages()))
         metadata.publish(whole)
         return whole
+
+    async def _check_asked(self, form: Form, client: Client, now: Instant) -> Form:
+        """For features: what the authorization endpoint, which is built of them, makes of a request."""
+        return await self.authorization.check(form, client, now)
+
+    async def _offered(self, request: Request, now: Instant) -> Proved:
+        """For features too: the key that a client's request proves where no proof is demanded."""
+        for possession in self.registry.possession.values():
+            if proved := await possession.offered(request, now):
+                return proved
+        return Proved()
 
     def _pages(self) -> Feature:
         """What people see."""

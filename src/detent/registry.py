@@ -21,7 +21,7 @@ from detent.core.errors import OAuthError, UnauthorizedClient
 from detent.core.exchange import Form, Request, Response, TokenResponse
 from detent.core.family import Family, Origin
 from detent.core.ids import FamilyKey, Instant, Subject
-from detent.core.interaction import AuthorizationRequest
+from detent.core.interaction import AuthorizationRequest, Spent
 from detent.core.scope import Scope
 from detent.core.wishes import Place, Wishes
 
@@ -305,8 +305,44 @@ class Possession(Protocol):
         """
         ...
 
+    async def offered(self, request: Request, now: Instant) -> Proved | None:
+        """What a client's request proves where no proof is demanded; None and raises as above."""
+        ...
+
     async def present(self, request: Request, access_token: str, now: Instant) -> Proved | None:
         """What a request proves that presents an access token; None and raises as above."""
+        ...
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """The parameters of an authorization request, and what its answer spends."""
+
+    form: Form
+    spends: Spent | None = None
+
+
+class RequestSource(Protocol):
+    """Whence the parameters of an authorization request come, if not from the request itself (RFC 9101, RFC 9126).
+
+    `parameter` leads to them. `checked_before`: what they are was checked, whole, when they were handed in. `demand`
+    is told a client that may ask in no other way.
+    """
+
+    @property
+    def parameter(self) -> str: ...
+
+    @property
+    def checked_before(self) -> bool: ...
+
+    @property
+    def demand(self) -> str: ...
+
+    def recognises(self, form: Form) -> bool: ...
+
+    def required_of(self, client: Client) -> bool: ...
+
+    async def read(self, form: Form, client: Client, now: Instant) -> Asked:
+        """Raises OAuthError."""
         ...
 
 
@@ -385,6 +421,7 @@ class Feature(msgspec.Struct, frozen=True):
     stages: tuple[Stage, ...] = ()
     possession: tuple[Possession, ...] = ()
     response_modes: tuple[ResponseMode, ...] = ()
+    request_sources: tuple[RequestSource, ...] = ()
     routes: tuple[Route, ...] = ()
     client_routes: tuple[ClientRoute, ...] = ()
     metadata: Mapping[str, Any] = {}
@@ -422,6 +459,7 @@ class Registry:
         self.client_routes = tuple(route for feature in features for route in feature.client_routes)
         self.metadata = _joined("metadata member", features, lambda f: [*f.metadata.items(), *_route_members(f)])
         self.client_metadata = _joined("client metadata", features, lambda f: list(f.client_metadata.items()))
+        self.request_sources = tuple(source for feature in features for source in feature.request_sources)
         self.client_checks = tuple(check for feature in features for check in feature.client_checks)
         stages = _joined("stage", features, lambda f: [(s.name, s) for s in f.stages])
         self.stages = tuple(stage for phase in Phase for stage in stages.values() if stage.phase is phase)

@@ -123,11 +123,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             HOUR,
         ),
     ] = MINUTE
+    request_uri: Annotated[
+        bool,
+        About(
+            "Whether authorization requests may be fetched from addresses that clients registered (RFC 9101 §5.2).",
+            danger="Whoever can register a client makes this server fetch what it names; push requests instead.",
+        ),
+    ] = False
     outbound_allow: Annotated[
         str,
         About(
-            "Networks that webhooks may reach although they are not public, as CIDR with commas between.",
-            danger="Whoever can name a webhook can make this server knock at any address in them.",
+            "Networks that this server may reach although they are not public, as CIDR with commas between.",
+            danger="Whoever can name a webhook or a client makes this server knock at any address in them.",
         ),
     ] = ""
     log_level: Annotated[LogLevel, About("The least level that is logged.")] = "info"

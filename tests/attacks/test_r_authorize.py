@@ -229,7 +229,7 @@ def test_attack_r12_rfc9207_2_iss_is_in_success_and_error_and_equals_the_metadat
         ({"scope": "openid fly"}, "invalid_scope"),
         ({"scope": "openid \x01"}, "invalid_scope"),
         ({"resource": "https://nowhere.example/"}, "invalid_target"),
-        ({"request": "e30.e30."}, "request_not_supported"),
+        ({"request": "e30.e30."}, "invalid_request_object"),
         ({"request_uri": "https://evil.example/"}, "request_uri_not_supported"),
         ({"registration": "{}"}, "registration_not_supported"),
         ({"response_type": None}, "invalid_request"),

@@ -1,6 +1,6 @@
 """Discovery (RFC 8414, OpenID Connect Discovery §3): whatever is promised is driven, and nothing routed is left out.
 
-The CIMD flag, PAR and device endpoints come with their features.
+The CIMD flag and the device endpoints come with their features.
 """
 
 import json
@@ -22,10 +22,11 @@ from detent.features.encryption import ALGS, ENCS
 from detent.resource_server import VerificationKeys
 from tests import decrypting
 from tests.asserting import Asserting
-from tests.browsing import Browser
+from tests.browsing import Browser, request_of
 from tests.endpoints.test_id_tokens import verified
 from tests.mission.test_a_tokens import claims_of
 from tests.proving import Holder
+from tests.published import signed
 from tests.serving import RETURN_URI, SECRET, VERIFIER, Detent, client
 
 Document = dict[str, Any]
@@ -239,11 +240,32 @@ def drive_prompts(detent: Detent, value: Any) -> None:
         assert browser.authorize(prompt="create").answer["error"] == "invalid_request"
 
 
+def drive_pushing(detent: Detent, value: Any) -> None:
+    drive_endpoint(detent, value)
+    pushed = detent.post(urlsplit(value).path, "spa", **request_of())
+    with Browser(detent) as browser:
+        only: dict[str, Any] = {name: None for name in request_of() if name != "client_id"}
+        assert "code" in browser.sign_in(request_uri=pushed.json()["request_uri"], **only)
+
+
+def drive_request_object_algs(detent: Detent, value: Any) -> None:
+    for alg in value:
+        signing = Asserting(detent, alg, kind="web")
+        with Browser(detent) as browser:
+            claims = {"iss": signing.name, "aud": detent.issuer, **request_of(signing.name)}
+            assert "code" in browser.sign_in(signing.name, request=signed(signing.key, claims))
+
+
+def drive_request_objects(detent: Detent, value: Any) -> None:
+    assert value is True
+    drive_request_object_algs(detent, ["ES256"])
+
+
 def drive_not_supported(parameter: str, error: str) -> Callable[[Detent, Any], None]:
     def drive(detent: Detent, value: Any) -> None:
         assert value is False
         with Browser(detent) as browser:
-            assert browser.authorize(**{parameter: "x"}).answer["error"] == error
+            assert browser.authorize(**{parameter: "https://x.example/"}).answer["error"] == error
 
     return drive
 
@@ -322,7 +344,9 @@ DRIVEN: dict[str, Callable[[Detent, Any], None]] = {
     "prompt_values_supported": drive_prompts,
     "claims_parameter_supported": drive_claims_parameter,
     "dpop_signing_alg_values_supported": drive_proof_algs,
-    "request_parameter_supported": drive_not_supported("request", "request_not_supported"),
+    "request_parameter_supported": drive_request_objects,
+    "request_object_signing_alg_values_supported": drive_request_object_algs,
+    "pushed_authorization_request_endpoint": drive_pushing,
     "request_uri_parameter_supported": drive_not_supported("request_uri", "request_uri_not_supported"),
 }
 

@@ -95,6 +95,9 @@ class Proof:
             raise InvalidRequest("This client must bring a proof.")
         return Proved(Confirmation(jkt=proof), headers=(("x-proved", "yes"),)) if proof else None
 
+    async def offered(self, request: Request, now: Instant) -> Proved | None:
+        return None
+
     async def present(self, request: Request, access_token: str, now: Instant) -> Proved | None:
         return None
 

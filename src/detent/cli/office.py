@@ -104,6 +104,7 @@ async def opened(
             proxies=settings.proxies,
             status_list_ttl=Seconds(settings.status_list_ttl) if settings.status_lists else None,
             outbound=outbound,
+            request_uri=settings.request_uri,
             assertion_audience="issuer" if settings.profile == "oauth21" else "endpoint",
         )
         yield Office(settings, outside, clock, keys, house, outbound)

@@ -18,6 +18,8 @@ OAuthError
 ├ UnsupportedResponseType   unsupported_response_type 400  RFC 6749 §4.1.2.1
 ├ RequestNotSupported       request_not_supported    400   OpenID Connect Core §3.1.2.6
 ├ RequestUriNotSupported    request_uri_not_supported 400  OpenID Connect Core §3.1.2.6
+├ InvalidRequestObject      invalid_request_object   400   RFC 9101 §7, OpenID Connect Core §3.1.2.6
+├ InvalidRequestUri         invalid_request_uri      400   RFC 9101 §7, OpenID Connect Core §3.1.2.6
 ├ RegistrationNotSupported  registration_not_supported 400 OpenID Connect Core §3.1.2.6
 ├ InvalidClientMetadata     invalid_client_metadata  400   RFC 7591 §3.2.2
 ├ NotFound                  not_found                404   RFC 9110 §15.5.5
@@ -163,6 +165,14 @@ class RequestNotSupported(OAuthError):
 
 class RequestUriNotSupported(OAuthError):
     code, status = "request_uri_not_supported", 400
+
+
+class InvalidRequestObject(OAuthError):
+    code, status = "invalid_request_object", 400
+
+
+class InvalidRequestUri(OAuthError):
+    code, status = "invalid_request_uri", 400
 
 
 class RegistrationNotSupported(OAuthError):

@@ -23,12 +23,21 @@ INTERACTION_LIFE: Final = Seconds(12 * HOUR)  # a sign-in page left open over lu
 Why = Literal["signed_out", "asked", "too_long_ago", "other_person", "choose"]
 
 
+class Spent(msgspec.Struct, frozen=True):
+    """A record that is consumed by the answer to a request; it is there until then, or until it expires."""
+
+    kind: str
+    key: str
+    until: Instant
+
+
 class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """RFC 6749 §4.1.1, checked. `redirect_uri` is where the answer goes; `redirect_uri_named`: the request said so.
 
     `cnf` is the key that the code is to be bound to, `acr` holds the classes of which one must be reached, `hinted_sub`
     is who must be signed in as the client knows them. `leave` are scopes that people are asked leave for because of
-    what else is wanted; `extra` is what features read, and goes with the authorization.
+    what else is wanted; `extra` is what features read, and goes with the authorization. `spends` is what an answer with
+    a code uses up.
     """
 
     client_id: ClientId
@@ -48,6 +57,7 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     acr: tuple[str, ...] = ()
     leave: Scope = ()
     extra: dict[str, Any] = {}
+    spends: Spent | None = None
 
 
 class Interaction(msgspec.Struct, frozen=True, omit_defaults=True):

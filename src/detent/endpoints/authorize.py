@@ -23,14 +23,14 @@ from detent.core.errors import (
     UnsupportedResponseType,
 )
 from detent.core.exchange import Form, Request, Response
-from detent.core.ids import Seconds
+from detent.core.ids import Instant, Seconds
 from detent.core.interaction import AuthorizationRequest
 from detent.core.scope import OFFLINE_ACCESS, OPENID, Scope, parse_scope
 from detent.endpoints.dispatch import Dispatcher
 from detent.endpoints.response_modes import Query
 from detent.endpoints.visitor import Visitors
 from detent.grants.issuing import REFRESH_TOKEN, Issuing
-from detent.registry import Registry, Route
+from detent.registry import Asked, Registry, RequestSource, Route
 from detent.tokens.id_token import Hints
 from detent.web.form import parse_parameters
 
@@ -53,6 +53,7 @@ class AuthorizationEndpoint:
         self._modes = registry.response_modes
         self._possession = registry.possession
         self._readers = registry.request_readers
+        self._sources = registry.request_sources
         self._issuing = issuing
         self._dispatcher = dispatcher
         self._visitors = visitors
@@ -62,31 +63,65 @@ class AuthorizationEndpoint:
         return Route("/authorize", ("GET", "POST"), self.handle, metadata="authorization_endpoint", page=True)
 
     async def handle(self, request: Request) -> Response:
-        form = parse_parameters(request)
-        proved, client = await self._proved(form)
+        outside = parse_parameters(request)
+        client = await self._client(outside)
         visitor = await self._visitors.of(request)
         try:
-            asked = await self._checked(form, client, proved)
+            resolved = await self._resolved(outside, client, visitor.now, self._sources)
+        except OAuthError as error:
+            return await self._dispatcher.refuse(self._way_out(outside, client, error), error, request.support_id)
+        proved = self._proved(resolved.form, client)
+        try:
+            asked = await self._checked(resolved.form, client, proved)
         except OAuthError as error:
             return await self._dispatcher.refuse(proved, error, request.support_id)
+        asked = msgspec.structs.replace(asked, spends=resolved.spends)
         interaction = self._dispatcher.begin(visitor, asked)
         response = await self._dispatcher.advance(interaction, visitor, request.support_id)
         return self._visitors.greeted(visitor, response)
 
-    async def _proved(self, form: Form) -> tuple[AuthorizationRequest, Client]:
-        """To whom and how the answer goes. Raises InvalidRequest for the person: there is no client to tell."""
+    async def check(self, form: Form, client: Client, now: Instant) -> Form:
+        """The parameters of a request that is handed in beforehand. Raises OAuthError as the endpoint would tell it."""
+        sources = tuple(source for source in self._sources if not source.checked_before)
+        resolved = await self._resolved(form, client, now, sources)
+        await self._checked(resolved.form, client, self._proved(resolved.form, client))
+        return resolved.form
+
+    async def _resolved(self, form: Form, client: Client, now: Instant, sources: tuple[RequestSource, ...]) -> Asked:
+        """The parameters, wherever they are. Raises OAuthError."""
+        if form.get("request") is not None and form.get("request_uri") is not None:
+            raise InvalidRequest("request and request_uri cannot stand side by side (RFC 9101 5).")
+        used = next((source for source in sources if source.recognises(form)), None)
+        if used is None or not used.checked_before:
+            for source in sources:
+                if source is not used and source.required_of(client):
+                    raise InvalidRequest(source.demand)
+        return await used.read(form, client, now) if used else Asked(form)
+
+    def _way_out(self, outside: Form, client: Client, error: OAuthError) -> AuthorizationRequest:
+        """How to tell the client that its request could not be read. Raises the error itself if it does not say how."""
+        if outside.get("redirect_uri") is None:
+            raise error
+        return self._proved(outside, client)
+
+    async def _client(self, form: Form) -> Client:
+        """Raises InvalidRequest for the person."""
         client_id = form.get("client_id")
         if client_id is None:
             raise InvalidRequest("The app did not say which one it is: client_id is missing.")
         client = await self._issuing.store.client(client_id)
         if client is None or not client.enabled:
             raise InvalidRequest("No app with this client_id is registered here. Tell the people who run the app.")
+        return client
+
+    def _proved(self, form: Form, client: Client) -> AuthorizationRequest:
+        """To whom and how the answer goes. Raises InvalidRequest for the person: there is no client to tell."""
         redirect_uri = _redirect_uri(form, client)
         state = _echoed(form, "state")
         mode = self._modes.get(form.get("response_mode") or Query.name)
         if mode:
             mode.check(client, redirect_uri)
-        proved = AuthorizationRequest(
+        return AuthorizationRequest(
             client.client_id,
             redirect_uri,
             form.get("redirect_uri") is not None,
@@ -95,7 +130,6 @@ class AuthorizationEndpoint:
             audience=(),
             state=state,
         )
-        return proved, client
 
     async def _checked(self, form: Form, client: Client, proved: AuthorizationRequest) -> AuthorizationRequest:
         """The whole request. Raises OAuthError for the client."""

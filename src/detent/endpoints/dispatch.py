@@ -12,9 +12,10 @@ from urllib.parse import urlencode
 import msgspec
 
 from detent.core.authorization import Authorization, Epochs, PendingAuthorization
+from detent.core.changes import Changes, ConsumeRecord
 from detent.core.client import Client, matching_redirect_uri
 from detent.core.consent import leave_for
-from detent.core.errors import ConsentRequired, InvalidRequest, LoginRequired, OAuthError
+from detent.core.errors import Conflict, ConsentRequired, InvalidRequest, LoginRequired, OAuthError
 from detent.core.exchange import Response
 from detent.core.ids import FamilyKey, Instant, placement_of
 from detent.core.interaction import (
@@ -25,6 +26,7 @@ from detent.core.interaction import (
     Interaction,
     SignIn,
     Situation,
+    Spent,
     Step,
     next_step,
 )
@@ -154,8 +156,18 @@ class Dispatcher:
         if (interaction.signed_in or interaction.allowed) and await self._issuing.store.family(key):
             # Its code was redeemed: another one would look like a replay and end what the first one began.
             raise AnsweredAlready("You have answered this already. Go back to the app.", detail="submitted twice")
+        if request.spends:
+            await self._spend(request.spends, now)
         code = sealed_code(self._issuing.handles, await self._pending(key, request, client, session, now))
         return self._answer(request, client, {"code": code})
+
+    async def _spend(self, spent: Spent, now: Instant) -> None:
+        """Raises AnsweredAlready. Expired meanwhile it may be gone: the person took longer than the app was given."""
+        try:
+            await self._issuing.store.apply(Changes((ConsumeRecord(spent.kind, spent.key, 1, Instant(0)),)))
+        except Conflict:
+            if now < spent.until:
+                raise AnsweredAlready("You have answered this already. Go back to the app.", detail="spent") from None
 
     async def _pending(
         self, key: FamilyKey, request: AuthorizationRequest, client: Client, session: Session, now: Instant

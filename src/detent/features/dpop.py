@@ -60,6 +60,9 @@ class DPoP:
             raise InvalidRequest("The tokens of this client are bound to a key: send a DPoP proof (RFC 9449 5.2).")
         return proved
 
+    async def offered(self, request: Request, now: Instant) -> Proved | None:
+        return self._proved(request, now)
+
     async def present(self, request: Request, access_token: str, now: Instant) -> Proved | None:
         return self._proved(request, now, access_token)
 
