@@ -34,7 +34,7 @@ from detent.endpoints.revoke import RevocationEndpoint
 from detent.endpoints.token import TokenEndpoint
 from detent.endpoints.userinfo import UserinfoEndpoint
 from detent.endpoints.visitor import Visitors
-from detent.features import claims, device, dpop, encryption, jar, openid, par, password, status_list
+from detent.features import claims, device, dpop, encryption, jar, openid, pairwise, par, password, status_list
 from detent.grants.authorization_code import AuthorizationCode
 from detent.grants.client_credentials import ClientCredentials
 from detent.grants.ending import Ending
@@ -164,6 +164,7 @@ class House:
             client_keys_feature(),
             device.feature(issuer, self.issuing, self.ending, outside.directory, self.devices),
             encryption.feature(self.client_keys),
+            pairwise.feature(outside.keys, self.outbound.fetch),
             dpop.feature(issuer, self.handles),
             par.feature(outside.store, outside.entropy, self._check_asked, self._offered),
             jar.feature(issuer, self.client_keys, self.outbound.fetch if request_uri else None),
@@ -248,7 +249,9 @@ class House:
                 *self.end_session.routes(),
                 TokenEndpoint(door, protocol).route(),
                 RevocationEndpoint(door, self.handles, access, self.ending, protocol.strategies).route(),
-                IntrospectionEndpoint(door, self.handles, access, outside.store, protocol.strategies).route(),
+                IntrospectionEndpoint(
+                    door, self.handles, access, outside.store, protocol.strategies, self.disclosure
+                ).route(),
                 UserinfoEndpoint(
                     issuer,
                     access,

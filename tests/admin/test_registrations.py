@@ -17,6 +17,9 @@ def registrations_of(detent: Detent) -> Registrations:
         outside.entropy,
         known_grants=frozenset(detent.house.registry.grants),
         known_formats=frozenset(detent.house.registry.token_formats),
+        known_strategies=frozenset(detent.house.registry.strategies),
+        known_metadata=detent.house.registry.client_metadata,
+        client_checks=detent.house.registry.client_checks,
     )
 
 

@@ -195,9 +195,18 @@ def drive_claims(detent: Detent, value: Any) -> None:
 
 
 def drive_subject_types(detent: Detent, value: Any) -> None:
-    assert value == ["public"]
+    assert value == ["public", "pairwise"]
+    public = detent.user("test").subject
     subjects = {claims_of(detent.sign_in(name)["access_token"])["sub"] for name in ("testclient", "app", "web", "spa")}
-    assert subjects == {detent.user("test").subject}, "one and the same at every client"
+    assert subjects == {public}, "one and the same at every client"
+    keys: Any = detent.house.outside.keys
+    told = set()
+    for uri in ("https://one.example/", "https://two.example/"):
+        pairwise = {"redirect_uris": (uri,), "extra": {"subject_type": "pairwise"}}
+        detent.apply(InsertClient(client(uri[8:11], "native", keys, **pairwise)))
+        tokens = detent.redeem(uri[8:11], detent.code(uri[8:11], redirect_uri=uri), redirect_uri=uri).json()
+        told.add(claims_of(tokens["access_token"])["sub"])
+    assert len(told | {public}) == 3
 
 
 def drive_challenge_methods(detent: Detent, value: Any) -> None:

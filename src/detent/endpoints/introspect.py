@@ -16,6 +16,7 @@ from detent.endpoints.door import Door
 from detent.ports import Store
 from detent.registry import RefreshStrategy, Route, strategy_of
 from detent.tokens.access import AccessTokens, LiveAccessToken, present_epochs
+from detent.tokens.disclosure import Disclosure
 from detent.tokens.handle import Handles, RefreshHandle, is_of
 from detent.web.respond import json_private
 
@@ -31,9 +32,11 @@ class IntrospectionEndpoint:
         access: AccessTokens,
         store: Store,
         strategies: Mapping[str, RefreshStrategy],
+        disclosure: Disclosure,
     ) -> None:
         self._door = door
         self._strategies = strategies
+        self._disclosure = disclosure
         self._handles = handles
         self._access = access
         self._store = store
@@ -79,7 +82,7 @@ class IntrospectionEndpoint:
         over = why_over(family, present, now, session_over=found.session_over(now))
         if not head or family.authorization.client_id != client.client_id or over:
             return INACTIVE
-        return _refresh_claims(family)
+        return _refresh_claims(family, self._disclosure.subject(family.authorization.subject, client))
 
 
 def _access_token(live: LiveAccessToken) -> dict[str, Any]:
@@ -88,7 +91,7 @@ def _access_token(live: LiveAccessToken) -> dict[str, Any]:
     return {"active": True, "token_type": token_type, **told}
 
 
-def _refresh_claims(family: Family) -> dict[str, Any]:
+def _refresh_claims(family: Family, sub: str) -> dict[str, Any]:
     authorization = family.authorization
     cnf = authorization.cnf.claim()
     return {
@@ -96,7 +99,7 @@ def _refresh_claims(family: Family) -> dict[str, Any]:
         "active": True,
         "token_type": "refresh_token",
         "client_id": authorization.client_id,
-        "sub": authorization.subject,
+        "sub": sub,
         "scope": " ".join(authorization.scope),
         "iat": authorization.created_at,
         "exp": family.idle_until,
