@@ -6,6 +6,7 @@ All of it comes and goes in the order in which it must.
 import asyncio
 import logging
 import os
+import resource
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from detent.ports import Clock, Store
 
 log = logging.getLogger("detent.serving")
 
+DESCRIPTORS: Final = 64
 SWEEP_EVERY: Final = 5 * MINUTE
 AFTER_A_FAULT: Final = 30
 RETENTION: Final = 30 * DAY  # how long an ended family can still be explained
@@ -31,7 +33,12 @@ Chore = Callable[[], Coroutine[Any, Any, None]]
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """On uvloop where there is one."""
+    """On uvloop where there is one, which ends without a word where it may open too few files."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < DESCRIPTORS:
+        work.close()
+        advice = f"at least {DESCRIPTORS} are needed, and one more for each connection: `ulimit -n`, LimitNOFILE"
+        raise Failure("too_few_descriptors", f"This process may open {allowed} files; {advice}.")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(work)
 

@@ -8,6 +8,7 @@ with StoreUnavailable. The loop never waits for a lock: a busy file is tried aga
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -62,6 +63,7 @@ class GroupCommit:
         self.counters = Counters()
         self._db = db
         self._cursor = db.cursor()
+        self._file = os.stat(db.filename)
         self._thread = thread
         self._reserve = reserve
         self._patience = patience
@@ -203,6 +205,14 @@ class GroupCommit:
 
     def _commit(self) -> None:
         self._db.execute("COMMIT")
+        if not self._in_place():
+            raise apsw.IOError("the file was taken away while it was served")
+
+    def _in_place(self) -> bool:
+        try:
+            return os.path.samestat(self._file, os.stat(self._db.filename))
+        except OSError:
+            return False
 
     def _finish(self, batch: list[_Write], commit: asyncio.Future[None]) -> None:
         self._committing = False

@@ -1,0 +1,71 @@
+"""Attack row F1: a server that is killed under load, over and over, loses nothing and signs nobody out."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from tests.faults.nodes import Crowd, Installation
+from tests.postgres import running_cluster
+
+pytestmark = pytest.mark.slow
+KILLS: Final = {
+    "sqlite": int(os.environ.get("FAULTS_KILLS", "4")),
+    "postgres": int(os.environ.get("FAULTS_KILLS_POSTGRES", "2")),
+}
+CLIENTS: Final = 32
+BACK: Final = float(os.environ.get("FAULTS_BACK", "30"))  # seconds from the start of the process
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("kills")
+    if request.param == "sqlite":
+        yield Installation(folder)
+        return
+    with running_cluster() as cluster:
+        yield Installation(folder, cluster.new_database())
+
+
+def test_fault_f1_a_server_killed_at_random_under_load_loses_nothing_and_is_soon_back(
+    installation: Installation,
+) -> None:
+    with installation.node():
+        installation.furnish()
+    crowd = Crowd(installation)
+    running: asyncio.Task[None]
+    silences: list[float] = []
+
+    async def served_again(began: float) -> None:
+        while not crowd.answered or crowd.answered[-1] <= began:
+            assert time.monotonic() < began + BACK, "not served again"
+            await asyncio.sleep(0.02)
+        silences.append(crowd.answered[-1] - began)
+
+    async def life(last: bool) -> None:
+        """One process from its start to its end, with whoever asks meanwhile."""
+        began = time.monotonic()
+        with installation.node() as node:
+            crowd.urls = [node.url]
+            await served_again(began)
+            await asyncio.sleep(random.uniform(0.005, 0.5))  # noqa: S311
+            if last:
+                crowd.stop()
+                await running
+            node.kill()
+
+    async def story() -> None:
+        nonlocal running
+        crowd.urls = ["http://127.0.0.1:9"]  # nobody answers there
+        running = asyncio.create_task(crowd.run(CLIENTS))
+        for left in range(KILLS["postgres" if "DETENT_STORE" in installation.env else "sqlite"], -1, -1):
+            await life(last=not left)
+
+    asyncio.run(story())
+    assert (crowd.refused, crowd.violations()) == ([], [])
+    assert len(crowd.answered) > len(silences)
+    print(f"served again after {sorted(silences)[len(silences) // 2]:.1f} s, at most {max(silences):.1f} s")  # noqa: T201
