@@ -20,8 +20,8 @@ def provider(tmp_path_factory: pytest.TempPathFactory, keys_folder: Path) -> Ite
         yield served
 
 
-@pytest.fixture
-def party(provider: Detent) -> Iterator[RelyingParty]:
+@pytest.fixture(params=[None, "form_post"], ids=["basic", "formpost-basic"])
+def party(provider: Detent, request: pytest.FixtureRequest) -> Iterator[RelyingParty]:
     """In a browser in which nobody has signed in."""
-    with RelyingParty(provider) as party:
+    with RelyingParty(provider, response_mode=request.param) as party:
         yield party

@@ -33,9 +33,12 @@ def register(detent: Detent) -> None:
 
 
 class RelyingParty:
-    def __init__(self, detent: Detent, name: str = NAME) -> None:
+    """`response_mode` is form_post in the plans that are about it; None asks for the usual one."""
+
+    def __init__(self, detent: Detent, name: str = NAME, response_mode: str | None = None) -> None:
         self.detent = detent
         self.name = name
+        self.response_mode = response_mode
         self.browser = Browser(detent)
         self.told: dict[str, Any] = detent.http.get("/.well-known/openid-configuration").json()
 
@@ -47,7 +50,17 @@ class RelyingParty:
 
     def ask(self, method: str = "GET", **change: Any) -> Page:
         plain: dict[str, Any] = {"code_challenge": None, "code_challenge_method": None, "scope": "openid"}
-        return self.browser.authorize(self.name, method, **{**plain, "nonce": NONCE, "state": STATE, **change})
+        plain |= {"nonce": NONCE, "state": STATE, "response_mode": self.response_mode}
+        return self.browser.authorize(self.name, method, **(plain | change))
+
+    def answer(self, page: Page) -> dict[str, str]:
+        """What comes back at the redirect URI, in the way that was asked for."""
+        if self.response_mode is None:
+            return page.answer
+        form = page.forms[0]
+        assert (page.status, form["method"], form["action"]) == (200, "post", REDIRECT_URI)
+        found: dict[str, str] = form["fields"]
+        return found
 
     def sign_in(self, **change: Any) -> Page:
         """Asked, signed in and allowed where a page wants that; the answer."""
@@ -57,7 +70,7 @@ class RelyingParty:
         return self.browser.allow(page)
 
     def code(self, **change: Any) -> str:
-        answer = self.sign_in(**change).answer
+        answer = self.answer(self.sign_in(**change))
         assert "error" not in answer, answer
         assert answer.get("state") == change.get("state", STATE)
         assert answer["iss"] == self.told["issuer"]

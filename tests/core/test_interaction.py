@@ -96,6 +96,14 @@ def test_a_hint_for_another_person_is_not_answered_by_this_one() -> None:
     assert next_of(asking(hinted_sub="alice")) == Done(ALICE)
 
 
+def test_oidc_5_5_1_1_a_session_that_did_not_reach_the_wanted_class_is_not_enough() -> None:
+    """A session from before classes were told has none."""
+    assert next_of(asking(acr=("strong",))) == SignIn("asked")
+    assert next_of(asking(acr=("strong", "usual")), session=replace(ALICE, acr="usual")) == Done(
+        replace(ALICE, acr="usual")
+    )
+
+
 def test_consent_is_asked_for_what_was_never_allowed() -> None:
     assert next_of(asking(), consent=None) == AskConsent(ALICE)
     narrower = replace(GIVEN, leave={"": ("openid",), "https://api.example/": ()})

@@ -123,7 +123,7 @@ def test_while_its_keys_cannot_be_had_nothing_is_spent_and_nothing_leaves_in_the
         {"kty": "oct", "k": "AAAA"},
     ],
 )
-def test_rfc8725_3_1_a_key_is_used_for_what_it_is_for_alone(jwk: dict[str, Any]) -> None:
+def test_attack_j18_a_key_is_used_for_what_it_is_for_alone(jwk: dict[str, Any]) -> None:
     with pytest.raises(UnknownKey):
         key_for("RSA-OAEP-256", VerificationKeys.from_jwks({"keys": [jwk]}))
 
@@ -159,5 +159,5 @@ def test_dynamic_registration_2_what_could_not_be_encrypted_is_not_registered(
 
 
 @pytest.mark.parametrize("alg", ["RSA1_5", "dir", "A128KW", "PBES2-HS256+A128KW", "none"])
-def test_rfc8725_3_2_weak_and_symmetric_algorithms_are_unknown(alg: str) -> None:
+def test_attack_j10_weak_and_symmetric_algorithms_are_unknown(alg: str) -> None:
     assert alg not in ALGS

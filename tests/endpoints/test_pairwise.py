@@ -152,20 +152,22 @@ def test_dynamic_registration_5_the_sector_document_lists_every_redirect_uri(hou
     add(house, metadata, redirect_uris=(HERE, THERE))
     for body, status in (({"a": 1}, 200), (b"{", 200), ([1], 200), (b"[" * 5000, 200), ([HERE, THERE], 404)):
         document.body, document.status = body, status
-        with pytest.raises(InvalidClientMetadata, match="must answer with a JSON array"):
+        with pytest.raises(InvalidClientMetadata, match="with a JSON array"):
             add(house, metadata, redirect_uris=(HERE, THERE))
 
 
 @pytest.mark.parametrize(
     ("uri", "because"),
     [
-        ("https://10.1.2.3/sector.json", "not a public address"),
-        ("https://169.254.169.254/latest", "not a public address"),
+        ("https://10.1.2.3/sector.json", "from a public address, with a JSON array"),
+        ("https://169.254.169.254/latest", "from a public address, with a JSON array"),
         ("http://app.example/sector.json", "must be an https URL"),
         ("file:///etc/passwd", "must be an https URL"),
     ],
 )
-def test_the_sector_document_is_fetched_through_the_guard(house: Detent, uri: str, because: str) -> None:
+def test_attack_s1_the_sector_document_is_fetched_through_the_guard_and_the_answer_says_nothing_of_inside(
+    house: Detent, uri: str, because: str
+) -> None:
     with pytest.raises(InvalidClientMetadata, match=because):
         add(house, {**PAIRWISE, "sector_identifier_uri": uri}, redirect_uris=(HERE,))
 

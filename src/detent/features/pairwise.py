@@ -56,16 +56,16 @@ class Pairwise:
             raise InvalidClientMetadata("A JWT refresh token says who the person is: pairwise needs family.")
 
     async def _check_document(self, uri: str, client: Client) -> None:
+        """Whatever keeps it from being read is told in one sentence: who registers is not told what lives where."""
         check_shown_uri(uri)
         try:
             answer = await self._fetch(uri, headers={"Accept": "application/json"})
-            listed = msgspec.json.decode(answer.body, type=list[str]) if answer.status == 200 else None
-        except Unavailable as error:
-            raise InvalidClientMetadata(f"{SECTOR_URI} cannot be fetched: {error}.") from None
-        except (msgspec.DecodeError, RecursionError):
-            listed = None
-        if listed is None:
-            raise InvalidClientMetadata(f"{SECTOR_URI} must answer with a JSON array of redirect URIs.")
+            listed = msgspec.json.decode(answer.body if answer.status == 200 else b"", type=list[str])
+        except (Unavailable, msgspec.DecodeError, RecursionError) as error:
+            raise InvalidClientMetadata(
+                f"{SECTOR_URI} must be answered, from a public address, with a JSON array of redirect URIs.",
+                detail=str(error),
+            ) from None
         if missing := [each for each in client.redirect_uris if each not in listed]:
             raise InvalidClientMetadata(f"{SECTOR_URI} does not list {missing[0][:500]}.")
 
