@@ -10,6 +10,7 @@ import msgspec
 
 from detent.admin.registrations import ApiFields, ClientFields
 from detent.core.policy import MINUTE, ClientKind
+from detent.features.device import GRANT_TYPE as DEVICE_GRANT
 
 DEMO_API, REPORTS, VAULT = (f"https://{name}.example/" for name in ("demo-api", "reports", "vault"))
 BROWSER_APP, WEB_APP, INTROSPECTING = "demo-browser", "demo-web", "demo-api"
@@ -68,6 +69,15 @@ CLIENTS: Final[dict[str, tuple[ClientKind, ClientFields]]] = {
         ClientFields(
             client_name="Demo native app",
             redirect_uris=("http://127.0.0.1/callback", "com.example.demo:/callback"),
+            scope=_ALL,
+            default_audience=DEMO_API,
+        ),
+    ),
+    "demo-device": (
+        "cli",
+        ClientFields(
+            client_name="Demo command line",
+            grant_types=(DEVICE_GRANT, "refresh_token"),
             scope=_ALL,
             default_audience=DEMO_API,
         ),
