@@ -56,6 +56,7 @@ def test_the_one_line_says_all_that_a_script_needs(running: Process) -> None:
         ("demo-browser", "browser", False),
         ("demo-web", "web", True),
         ("demo-native", "native", False),
+        ("demo-device", "cli", False),
         ("demo-machine", "machine", True),
     ]
     assert ready["clients"][0]["client_secret"] == "secret"
