@@ -4,16 +4,20 @@ What is listed in `features` is on; nothing else switches anything. A refresh go
 grants/refresh_token (asks core/family what it means) → stores/.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
+from detent.admin.registrations import Registrations
 from detent.client_auth import assertion
 from detent.client_auth.client_secret import ClientSecretBasic, ClientSecretPost
+from detent.client_auth.initial_tokens import InitialTokens
 from detent.client_auth.keys import ClientKeys
 from detent.client_auth.keys import feature as client_keys_feature
 from detent.client_auth.none import NoAuthentication
+from detent.client_auth.software_statements import SoftwareStatements
 from detent.core.client import LOOPBACK_HOSTS, Client
 from detent.core.exchange import Form, Request
 from detent.core.family import Ahead
@@ -34,7 +38,20 @@ from detent.endpoints.revoke import RevocationEndpoint
 from detent.endpoints.token import TokenEndpoint
 from detent.endpoints.userinfo import UserinfoEndpoint
 from detent.endpoints.visitor import Visitors
-from detent.features import claims, device, dpop, encryption, jar, openid, pairwise, par, password, status_list
+from detent.features import (
+    claims,
+    device,
+    dpop,
+    encryption,
+    jar,
+    openid,
+    pairwise,
+    par,
+    password,
+    registration,
+    status_list,
+)
+from detent.features.registration import Registration
 from detent.grants.authorization_code import AuthorizationCode
 from detent.grants.client_credentials import ClientCredentials
 from detent.grants.ending import Ending
@@ -123,6 +140,9 @@ class House:
         status_list_ttl: Seconds | None = status_list.DEFAULT_TTL,
         outbound: Outbound | None = None,
         request_uri: bool = False,
+        registering: Literal["off", "token", "open"] = "off",
+        registration_scopes: tuple[str, ...] = (),
+        software_statement_issuers: Mapping[str, str] = {},
         assertion_audience: assertion.AudienceRule = "endpoint",
         more: "MoreFeatures" = no_more,
     ) -> None:
@@ -130,6 +150,7 @@ class House:
         self.issuer = issuer
         self.outbound = outbound or Outbound()
         self.client_keys = ClientKeys(self.outbound.fetch, outside.clock)
+        self.initial_tokens = InitialTokens(outside.store, outside.directory, outside.clock, outside.entropy)
         self.handles = Handles(outside.keys, outside.entropy)
         self.people = People(outside.directory, outside.store, outside.passwords, outside.clock, outside.entropy)
         formats: dict[str, TokenFormat] = {}  # filled from the registry, as are the next: all may come with a feature
@@ -167,6 +188,7 @@ class House:
             pairwise.feature(outside.keys, self.outbound.fetch),
             dpop.feature(issuer, self.handles),
             par.feature(outside.store, outside.entropy, self._check_asked, self._offered),
+            registration.feature(self._registration(registering, registration_scopes, software_statement_issuers)),
             jar.feature(issuer, self.client_keys, self.outbound.fetch if request_uri else None),
             *((status_list.feature(issuer, *published, status_list_ttl),) if status_list_ttl else ()),
             self._jwt_refresh_tokens(),
@@ -174,6 +196,17 @@ class House:
         )
         assertions = assertion.feature(issuer, assertion_audience, outside.keys, self.client_keys)
         self.registry = self._registry((*features, self._base(), assertions))
+        self.registrations = Registrations(
+            outside.store,
+            outside.keys,
+            outside.clock,
+            outside.entropy,
+            known_grants=frozenset(self.registry.grants),
+            known_formats=frozenset(self.registry.token_formats),
+            known_strategies=frozenset(self.registry.strategies),
+            known_metadata=self.registry.client_metadata,
+            client_checks=self.registry.client_checks,
+        )
         formats.update(self.registry.token_formats)
         strategies.update(self.registry.strategies)
         marks.update(self.registry.marks)
@@ -188,6 +221,23 @@ class House:
             self._error_page,
             proxies,
         )
+
+    def _registration(
+        self, mode: Literal["off", "token", "open"], scopes: tuple[str, ...], issuers: Mapping[str, str]
+    ) -> Registration | None:
+        outside = self.outside
+        return None if mode == "off" else Registration(
+            self.issuer,
+            mode,
+            scopes,
+            outside.store,
+            outside.clock,
+            outside.entropy,
+            self.initial_tokens,
+            lambda: self.registrations,
+            lambda: self.registry.client_metadata,
+            SoftwareStatements(issuers, self.outbound.fetch, outside.clock),
+        )  # fmt: skip
 
     def _jwt_refresh_tokens(self) -> Feature:
         """For clients that chose one of these; everybody else's refresh tokens are families' handles."""

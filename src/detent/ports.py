@@ -131,6 +131,10 @@ class Directory(Protocol):
         """All of this person that are stored, over or not, the latest used first; at most 200."""
         ...
 
+    async def records(self, kind: str, *, after: str = "", limit: int = 1000) -> Sequence[Record]:
+        """Those of one kind by key, expired or not."""
+        ...
+
     async def consents(self, subject: Subject) -> Sequence[Consent]:
         """In order of `client_id`."""
         ...

@@ -27,6 +27,7 @@ PREFIX: Final = "DETENT_"
 DEFAULT: Final = "default"
 
 Profile = Literal["oidc", "oauth21"]
+Registering = Literal["off", "token", "open"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -130,6 +131,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             danger="Whoever can register a client makes this server fetch what it names; push requests instead.",
         ),
     ] = False
+    registration: Annotated[
+        Registering,
+        About(
+            "Who may register clients over HTTP: nobody, holders of a `detent registration-token`, or anybody.",
+            danger="`open` lets anybody put an app before your people, under whatever name it likes.",
+        ),
+    ] = "off"
+    registration_scopes: Annotated[
+        str, About("The scopes of APIs that clients which register themselves may ask for, with blanks between.")
+    ] = ""
+    software_statements: Annotated[
+        str,
+        About("Whose software statements count: ISSUER=JWKS_URL pairs with blanks between (RFC 7591 §2.3)."),
+    ] = ""
     outbound_allow: Annotated[
         str,
         About(
@@ -325,6 +340,7 @@ def production_problems(settings: Settings) -> list[Problem]:
         "password_grant": _password_grant_fault(settings),
         "session_idle": _session_fault(settings),
         "outbound_allow": _networks_fault(settings.outbound_allow),
+        "software_statements": _statements_fault(settings.software_statements),
         "data": _data_fault(settings.data),
     }
     return [Problem(name, settings.source(name), fault) for name, fault in faults.items() if fault]
@@ -343,6 +359,7 @@ def development_problems(settings: Settings) -> list[Problem]:
         else "",
         "session_idle": _session_fault(settings),
         "outbound_allow": _networks_fault(settings.outbound_allow),
+        "software_statements": _statements_fault(settings.software_statements),
     }
     return [Problem(name, settings.source(name), fault) for name, fault in faults.items() if fault]
 
@@ -352,6 +369,24 @@ def outbound_networks(settings: Settings) -> list[IPv4Network | IPv6Network]:
     if fault := _networks_fault(settings.outbound_allow):
         raise SettingsError(Problem("outbound_allow", settings.source("outbound_allow"), fault))
     return _networks(settings.outbound_allow)
+
+
+def software_statement_issuers(settings: Settings) -> dict[str, str]:
+    """Where the keys of each are. Raises SettingsError."""
+    if fault := _statements_fault(settings.software_statements):
+        raise SettingsError(Problem("software_statements", settings.source("software_statements"), fault))
+    return dict(_pairs(settings.software_statements))
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    return [(issuer, url) for issuer, _, url in (each.partition("=") for each in text.split())]
+
+
+def _statements_fault(text: str) -> str:
+    wrong = [issuer for issuer, url in _pairs(text) if not issuer or not url.startswith("https://")]
+    return (
+        f"{wrong[0][:100]!r} has no https URL behind its =. Write ISSUER=https://issuer.example/jwks." if wrong else ""
+    )
 
 
 def _networks(text: str) -> list[IPv4Network | IPv6Network]:

@@ -9,7 +9,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 COUNTS: Final = {"A": 9, "C": 14, "D": 5, "K": 12, "R": 18, "T": 27, "U": 6, "V": 7}
-MORE: Final = ("F2", "F3", "F4", "F5", "F10", "F12", "F24", "L7", "X6", "X12")
+MORE: Final = ("M3", "M4", "S1", "S4", "F2", "F3", "F4", "F5", "F10", "F12", "F24", "L7", "X6", "X12")
 ROWS: Final = (*(f"{letter}{n}" for letter, count in COUNTS.items() for n in range(1, count + 1)), *MORE)
 
 ELSEWHERE: Final = {
@@ -24,7 +24,7 @@ ELSEWHERE: Final = {
 }
 UNPROVED: Final = {
     "A8": "a secret has 256 bits of chance: no rate of guessing helps, so failures are not counted yet",
-    "R8": "every client is the operator's own until clients can register themselves",
+    "R8": "clients that anybody registers are off by default; where they are on, errors still go straight to them",
     "U6": "there is no second factor yet",
 }
 

@@ -40,6 +40,7 @@ def client_document(client: Client) -> Document:
         "client_name": client.client_name,
         "kind": client.kind,
         "enabled": client.enabled,
+        "registered_by": client.registered_by or "operator",
         "client_id_issued_at": client.created_at,
         "client_uri": client.client_uri,
         "logo_uri": client.logo_uri,

@@ -31,7 +31,7 @@ from detent.core.events import Event, EventName
 from detent.core.ids import ClientId, Instant
 from detent.core.policy import DAY, KINDS, ClientKind, OnReuse, Overrides
 from detent.core.scope import Scope
-from detent.ports import Clock, Entropy, Keys, Store
+from detent.ports import Clock, Directory, Entropy, Keys, Store
 from detent.registry import ClientCheck
 
 LONGEST_SECRET_OVERLAP: Final = 30 * DAY
@@ -141,6 +141,39 @@ class Registrations:
             raise AlreadyExists(f"There is a client {client.client_id} already.")
         await self._apply(InsertClient(client), client.client_id, ("client_added", ""))
         return client, secret
+
+    async def register(
+        self, kind: ClientKind, fields: Mapping[str, Any], by: str, token_digest: bytes, also: tuple[Part, ...]
+    ) -> tuple[Client, str | None]:
+        """A client that registers itself (RFC 7591). Raises InvalidClientMetadata, and Conflict as `also` does."""
+        now = self.clock.now()
+        made = Client(ClientId(self._new_id()), kind, now, registered_by=by, registration_token=token_digest, epoch=now)
+        client = await self._checked(made, ClientFields(**fields))
+        secret = new_secret(self.entropy) if client.has_secret else None
+        if secret:
+            client = replace(client, secrets=(self._digest(secret, client),))
+        told = Event(
+            "client_added", now, about=client.client_id, client_id=client.client_id, reason=f"by itself ({by})"
+        )
+        await self.store.apply(Changes((InsertClient(client), *also), (told,)))
+        return client, secret
+
+    async def change(self, client: Client, fields: Mapping[str, Any]) -> Client:
+        """By itself (RFC 7592). Raises InvalidClientMetadata, ChangedMeanwhile."""
+        return await self.update_client(client.client_id, ClientFields(**fields))
+
+    async def forget_unused(self, directory: Directory, by: str, before: Instant) -> int:
+        """Remove the clients registered `by` somebody before then that nobody is signed in at; how many they were."""
+        removed, after = 0, ""
+        while found := await directory.clients(after=after):
+            after = found[-1].client_id
+            for client in found:
+                if client.registered_by != by or client.created_at >= before:
+                    continue
+                if not await directory.families(client_id=client.client_id, limit=1):
+                    await self.remove_client(client.client_id)
+                    removed += 1
+        return removed
 
     async def update_client(self, client_id: str, fields: ClientFields) -> Client:
         """Raises NotFound, InvalidClientMetadata, ChangedMeanwhile."""

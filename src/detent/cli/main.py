@@ -11,6 +11,7 @@ from detent.cli.doctor import doctor
 from detent.cli.families import family
 from detent.cli.keys import key
 from detent.cli.recovery import backup, restore
+from detent.cli.registration_tokens import registration_token
 from detent.cli.serve import serve
 from detent.cli.up import up
 from detent.cli.users import user
@@ -23,5 +24,21 @@ def main() -> None:
     """A self-hosted OAuth 2.1 and OpenID Connect server. `detent up` shows it; `detent serve` is production."""
 
 
-for command in (up, serve, client, api, user, key, family, audit, webhook, config, backup, restore, doctor, clock):
+for command in (
+    up,
+    serve,
+    client,
+    api,
+    user,
+    key,
+    family,
+    audit,
+    webhook,
+    config,
+    backup,
+    restore,
+    doctor,
+    clock,
+    registration_token,
+):
     main.add_command(command)

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from detent.admin.families import Families
-from detent.admin.registrations import Registrations
 from detent.admin.webhooks import Webhooks
 from detent.app import House, Outside
 from detent.audit.chain import Chain
@@ -21,7 +20,7 @@ from detent.demo.seeds import SECRETS_FILE
 from detent.identity.passwords import Passwords
 from detent.identity.throttle import Allowance, Allowances
 from detent.keys.file import FileKeys
-from detent.settings import Settings, outbound_networks
+from detent.settings import Settings, outbound_networks, software_statement_issuers
 from detent.sinks.log import LogSink
 from detent.stores.sql_store import SqlStore
 from detent.stores.sqlite import SqliteStore
@@ -54,17 +53,8 @@ class Office:
         self.house = house
         self.people = house.people
         self.directory = outside.directory
-        self.registrations = Registrations(
-            outside.store,
-            outside.keys,
-            outside.clock,
-            outside.entropy,
-            known_grants=frozenset(house.registry.grants),
-            known_formats=frozenset(house.registry.token_formats),
-            known_strategies=frozenset(house.registry.strategies),
-            known_metadata=house.registry.client_metadata,
-            client_checks=house.registry.client_checks,
-        )
+        self.registrations = house.registrations
+        self.initial_tokens = house.initial_tokens
         ports = (outside.store, outside.directory, outside.keys, outside.clock, outside.entropy)
         self.chain = Chain(*ports)
         self.webhooks = Webhooks(*ports)
@@ -105,6 +95,9 @@ async def opened(
             status_list_ttl=Seconds(settings.status_list_ttl) if settings.status_lists else None,
             outbound=outbound,
             request_uri=settings.request_uri,
+            registering=settings.registration,
+            registration_scopes=tuple(settings.registration_scopes.split()),
+            software_statement_issuers=software_statement_issuers(settings),
             assertion_audience="issuer" if settings.profile == "oauth21" else "endpoint",
         )
         yield Office(settings, outside, clock, keys, house, outbound)

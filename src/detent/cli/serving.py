@@ -18,8 +18,9 @@ from detent.cli.mark import beat, beat_for_ever, served
 from detent.cli.office import Office
 from detent.cli.operation import Failure
 from detent.core.errors import StoreUnavailable
-from detent.core.ids import Seconds
-from detent.core.policy import DAY, MINUTE
+from detent.core.ids import Instant, Seconds
+from detent.core.policy import DAY, HOUR, MINUTE
+from detent.features.registration import OPEN
 from detent.ports import Clock, Store
 
 log = logging.getLogger("detent.serving")
@@ -27,6 +28,7 @@ log = logging.getLogger("detent.serving")
 DESCRIPTORS: Final = 64
 SWEEP_EVERY: Final = 5 * MINUTE
 AFTER_A_FAULT: Final = 30
+UNUSED: Final = 30 * DAY  # how long a client that anybody registered may stay without a sign-in
 RETENTION: Final = 30 * DAY  # how long an ended family can still be explained
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
@@ -62,7 +64,13 @@ async def at_work(office: Office) -> AsyncIterator[None]:
         settling = await take_up(office)
         await beat(office)
         sweep = partial(_sweep_for_ever, outside.store, outside.clock, settling)
-        chores: tuple[Chore, ...] = (sweep, office.chain.run, office.courier.run, partial(beat_for_ever, office))
+        chores: tuple[Chore, ...] = (
+            sweep,
+            office.chain.run,
+            office.courier.run,
+            partial(beat_for_ever, office),
+            partial(_forget_unused_for_ever, office),
+        )
         tasks = [asyncio.create_task(_kept_going(chore)) for chore in chores]
         try:
             yield
@@ -91,6 +99,14 @@ async def _sweep_for_ever(store: Store, clock: Clock, settling: Seconds) -> None
         except StoreUnavailable as error:
             log.warning("the sweep waits for its next turn: %s", error)
         await asyncio.sleep(SWEEP_EVERY)
+
+
+async def _forget_unused_for_ever(office: Office) -> None:
+    while True:
+        before = Instant(office.outside.clock.now() - UNUSED)
+        if removed := await office.registrations.forget_unused(office.directory, OPEN, before):
+            log.info("removed %d clients that had registered themselves and were never used", removed)
+        await asyncio.sleep(HOUR)
 
 
 def taken(port: int, error: OSError, advice: str) -> Failure:

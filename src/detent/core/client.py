@@ -54,6 +54,8 @@ class Client(msgspec.Struct, frozen=True, omit_defaults=True):
     confidential client that always sends a `nonce` (OAuth 2.1 §7.5.1). `refresh_strategy` names what proves that
     its refresh tokens are good: "family", or one of the registry's for JWT refresh tokens.
     `extra` are the members that features add, as RFC 7591 spells them.
+    `registered_by`: nobody but the operator (""), "open", or the id of an initial access token; `registration_token` is
+    the hash of what the client minds its registration with.
     """
 
     client_id: ClientId
@@ -80,6 +82,8 @@ class Client(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: int = 0
     version: int = 1
     extra: dict[str, Any] = {}
+    registered_by: str = ""
+    registration_token: bytes = b""
 
     @property
     def policy(self) -> RefreshPolicy:

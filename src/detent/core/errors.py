@@ -22,6 +22,9 @@ OAuthError
 ├ InvalidRequestUri         invalid_request_uri      400   RFC 9101 §7, OpenID Connect Core §3.1.2.6
 ├ RegistrationNotSupported  registration_not_supported 400 OpenID Connect Core §3.1.2.6
 ├ InvalidClientMetadata     invalid_client_metadata  400   RFC 7591 §3.2.2
+├ InvalidRedirectUri        invalid_redirect_uri     400   RFC 7591 §3.2.2
+├ InvalidSoftwareStatement  invalid_software_statement 400 RFC 7591 §3.2.2
+├ UnapprovedSoftwareStatement unapproved_software_statement 400 RFC 7591 §3.2.2
 ├ NotFound                  not_found                404   RFC 9110 §15.5.5
 ├ AuthorizationPending      authorization_pending    400   RFC 8628 §3.5
 ├ ExpiredToken              expired_token            400   RFC 8628 §3.5
@@ -189,6 +192,18 @@ class AuthorizationPending(OAuthError):
 
 class ExpiredToken(OAuthError):
     code, status = "expired_token", 400
+
+
+class InvalidRedirectUri(OAuthError):
+    code, status = "invalid_redirect_uri", 400
+
+
+class InvalidSoftwareStatement(OAuthError):
+    code, status = "invalid_software_statement", 400
+
+
+class UnapprovedSoftwareStatement(OAuthError):
+    code, status = "unapproved_software_statement", 400
 
 
 class SlowDown(OAuthError):

@@ -208,6 +208,11 @@ class MemoryStore:
         found = [session for session in self._sessions.values() if session.subject == subject]
         return sorted(found, key=lambda session: (-session.life.last_used_at, session.sid))[:200]
 
+    async def records(self, kind: str, *, after: str = "", limit: int = 1000) -> Sequence[Record]:
+        await asyncio.sleep(0)
+        keys = sorted(key for each, key in self._records if each == kind and key > after)
+        return [self._records[kind, key] for key in keys[:limit]]
+
     async def consents(self, subject: Subject) -> Sequence[Consent]:
         await asyncio.sleep(0)
         return [self._consents[key] for key in sorted(self._consents) if key[0] == subject]

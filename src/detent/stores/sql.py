@@ -133,6 +133,7 @@ REPLACE_CONSENT: Final = (
 REMOVE_CONSENT: Final = "DELETE FROM consent WHERE placement = ? AND subject = ? AND client_id = ?"
 
 RECORD: Final = "SELECT value, expires_at, version FROM record WHERE kind = ? AND key = ?"
+RECORDS: Final = "SELECT key, value, expires_at, version FROM record WHERE kind = ? AND key > ? ORDER BY key LIMIT ?"
 INSERT_RECORD: Final = _insert("record", "kind", "key", "version", "expires_at", "value")
 REPLACE_RECORD: Final = (
     "UPDATE record SET version = ?, expires_at = ?, value = ? WHERE kind = ? AND key = ? AND version = ?"

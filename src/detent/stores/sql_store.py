@@ -139,6 +139,10 @@ class SqlStore:
     async def sessions(self, subject: Subject) -> Sequence[Session]:
         return [rows.session(row) for row in await self._backend.read(sql.SESSIONS, (placement_of(subject), subject))]
 
+    async def records(self, kind: str, *, after: str = "", limit: int = 1000) -> Sequence[Record]:
+        found = await self._backend.read(sql.RECORDS, (kind, after, limit))
+        return [rows.record(kind, row[0], row[1:]) for row in found]
+
     async def consents(self, subject: Subject) -> Sequence[Consent]:
         return [rows.consent(row) for row in await self._backend.read(sql.CONSENTS, (placement_of(subject), subject))]
 

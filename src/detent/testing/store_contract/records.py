@@ -23,6 +23,14 @@ class RecordContract(Contract):
             await write(store, InsertRecord(record))
             assert await store.record(record.kind, record.key) == record
 
+    async def test_records_of_one_kind_are_listed_by_key(self, store: CompleteStore) -> None:
+        for key in ("b", "a", "c"):
+            await write(store, InsertRecord(a_record(key)))
+        await write(store, InsertRecord(a_record("a", kind="other")))
+        assert await store.records("test") == [a_record("a"), a_record("b"), a_record("c")]
+        assert await store.records("test", after="a", limit=1) == [a_record("b")]
+        assert await store.records("none") == []
+
     async def test_a_record_is_inserted_once_even_after_it_expired(self, store: CompleteStore) -> None:
         expired = a_record(expires_at=Instant(1))
         await write(store, InsertRecord(expired))
