@@ -8,7 +8,7 @@ acts for itself, `demo-api` may introspect. The APIs: API (JWT), REPORTS (JWT), 
 import copy
 import os
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -254,8 +254,10 @@ def cast(keys: FileKeys) -> Iterator[Part]:
 STORE: Final = os.environ.get("TESTS_STORE", "sqlite")
 
 
-async def _opened_store(kind: str, folder: Path, sqlite: dict[str, Any]) -> Any:
+async def _opened_store(kind: str | Callable[[], Awaitable[Any]], folder: Path, sqlite: dict[str, Any]) -> Any:
     """The store of this folder, whichever time it is opened."""
+    if not isinstance(kind, str):
+        return await kind()
     if kind == "memory":
         return MemoryStore()
     if kind == "sqlite":
@@ -267,7 +269,7 @@ async def _opened_store(kind: str, folder: Path, sqlite: dict[str, Any]) -> Any:
 def running(
     folder: Path,
     keys_folder: Path,
-    store: str | None = None,
+    store: str | Callable[[], Awaitable[Any]] | None = None,
     *,
     password_grant: bool = True,
     store_behind: Ahead = "refuse",
@@ -285,8 +287,8 @@ def running(
 ) -> Iterator[Detent]:
     """A house with the whole cast, served until the block ends; opened again on its folder and clock, it goes on.
 
-    `public` is an issuer as behind a proxy; the demo API, which fetches its keys, needs the real one. `sqlite` is how
-    a store of that kind is opened, `settings` are further ones of `House`.
+    `store` is a kind, or how to open one; `sqlite` is how one of that kind is opened. `public` is an issuer as behind
+    a proxy; the demo API, which fetches its keys, needs the real one. `settings` are further ones of `House`.
     """
     clock, sink = clock or ManualClock(START), ListSink()
     keys = FileKeys.open(keys_folder, clock)

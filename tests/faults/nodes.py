@@ -33,8 +33,9 @@ TIME_OUT: Final = 6.0  # seconds; longer than a node's patience with its store
 class Installation:
     """A data directory with its keys, perhaps a database, and one strict client, one tolerant client, one person."""
 
-    def __init__(self, folder: Path, conninfo: str = "", **settings: str) -> None:
+    def __init__(self, folder: Path, conninfo: str = "", *, detent: list[str] = DETENT, **settings: str) -> None:
         self.folder = folder
+        self._detent = detent  # how a node is started
         self.data = folder / "data"
         self.env = {"DETENT_DATA": str(self.data), "DETENT_ISSUER": ISSUER, "DETENT_PASSWORD_GRANT": "true"}
         self.env |= {"DETENT_STORE": conninfo} if conninfo else {}
@@ -46,7 +47,7 @@ class Installation:
     @contextmanager
     def node(self, name: str = "node") -> Iterator["Node"]:
         log = self.folder / f"{name}.log"
-        with process(log, "serve", "--port", "0", env=self.env) as started, Node(started) as node:
+        with process(log, "serve", "--port", "0", env=self.env, detent=self._detent) as started, Node(started) as node:
             yield node
 
     def furnish(self) -> None:

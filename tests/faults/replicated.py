@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+import psycopg
 from psycopg.conninfo import make_conninfo
 
 from tests.postgres import Cluster, found_servers
@@ -33,6 +34,7 @@ class Trio:
     def __init__(self, folder: Path, synchronous: str) -> None:
         self._servers = [Cluster(found_servers()[0], settings=_SETTINGS, folder=folder) for _ in range(3)]
         self._synchronous = synchronous
+        self.impatient = False  # somebody cancels every wait for the standbys, before the primary dies
         self.primary, *self.standbys = self._servers
 
     @property
@@ -55,6 +57,8 @@ class Trio:
                 standby.execute("ALTER SYSTEM SET primary_conninfo = ''")
                 standby.execute("SELECT pg_reload_conf()")
             time.sleep(1)
+        if self.impatient:
+            self._cancel_waits(time.monotonic() + 2)
         self.primary.crash()
         dead = self.primary
         self.standbys.sort(key=_received)
@@ -66,6 +70,12 @@ class Trio:
         self._promise()
         self._follow_anew(dead)
         self.standbys = [*others, dead]
+
+    def _cancel_waits(self, until: float) -> None:
+        with psycopg.connect(self.primary.conninfo(), autocommit=True) as connection:
+            while time.monotonic() < until:
+                connection.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+                time.sleep(0.02)
 
     def _promise(self) -> None:
         self.primary.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{self._synchronous}'")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import DETENT
 from tests.faults.nodes import Crowd, Installation, nodes
 from tests.faults.replicated import Trio, replicated
 from tests.postgres import roomy
@@ -22,9 +23,11 @@ def folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def history(trio: Trio, tmp_path: Path, *, failovers: int, lose: bool = False, **settings: str) -> Crowd:
+def history(
+    trio: Trio, tmp_path: Path, *, failovers: int, lose: bool = False, detent: list[str] = DETENT, **settings: str
+) -> Crowd:
     """16 honest clients at two nodes, while primaries die."""
-    installation = Installation(tmp_path, trio.conninfo, **settings)
+    installation = Installation(tmp_path, trio.conninfo, detent=detent, **settings)
     with nodes(installation, 2) as started:
         crowd = Crowd(installation)
         crowd.urls = [node.url for node in started]
@@ -57,3 +60,23 @@ def test_an_asynchronous_standby_that_lost_some_is_noticed_and_refused(folder: P
     assert crowd.refused, "tokens that the database has forgotten"
     assert {violation.invariant for violation in crowd.violations()} >= {"I1"}
     assert "store_behind" in (tmp_path / "node 0.log").read_text()
+
+
+WARNINGS_IGNORED = (
+    "import psycopg; "
+    "psycopg.AsyncConnection.add_notice_handler = psycopg.AsyncConnection.remove_notice_handler = lambda *_: None; "
+)
+
+
+@pytest.mark.parametrize("right", [True, False], ids=["as it is", "sabotaged"])
+def test_fault_f9_who_cancels_the_wait_for_the_standbys_makes_nothing_acknowledged(
+    folder: Path, tmp_path: Path, right: bool
+) -> None:
+    """PostgreSQL says success then, with a warning; a detent that takes it for success must be found."""
+    python, flag, program = DETENT
+    detent = DETENT if right else [python, flag, WARNINGS_IGNORED + program]
+    with replicated(folder) as trio:
+        trio.impatient = True
+        crowd = history(trio, tmp_path, failovers=1, lose=True, store_replicated="true", detent=detent)
+    found = {violation.invariant for violation in crowd.violations()}
+    assert (crowd.refused, found) == ([], set()) if right else "I1" in found
