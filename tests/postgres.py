@@ -67,11 +67,20 @@ def not_as_root() -> tuple[str, ...]:
 
 
 class Cluster:
-    """One server process that can be stopped, killed and started again. `folder` is where its data is made."""
+    """One server process that can be stopped, killed and started again. `folder` is where its data is made.
+
+    `within` is a command that runs another one, as in a network of its own.
+    """
 
     def __init__(
-        self, programs: Path | None = None, *, settings: dict[str, str] | None = None, folder: Path | None = None
+        self,
+        programs: Path | None = None,
+        *,
+        settings: dict[str, str] | None = None,
+        folder: Path | None = None,
+        within: tuple[str, ...] = (),
     ) -> None:
+        self._within = within
         self.programs = programs or found_servers()[-1]
         self.folder = Path(tempfile.mkdtemp(prefix="detent-pg-", dir=folder))
         self.data = self.folder / "data"
@@ -94,7 +103,7 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, program: str, *arguments: str) -> None:
-        command = [*not_as_root(), str(self.programs / program), *arguments]
+        command = [*self._within, *not_as_root(), str(self.programs / program), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
 

@@ -30,6 +30,7 @@ _DEFAULTS: Final = {
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
+    "tcp_user_timeout": "5000",  # milliseconds
 }
 
 
@@ -49,7 +50,7 @@ def new_pool(conninfo: str, *, connections: int, waiting: int, patience: float) 
         max_size=connections,
         max_waiting=waiting,
         timeout=patience,
-        reconnect_timeout=30,
+        reconnect_timeout=2,  # then whoever asks next tries at once: pauses that double would outlast the outage
         name="detent",
         open=False,
     )

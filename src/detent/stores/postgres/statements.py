@@ -111,10 +111,11 @@ class Statements:
         return asyncio.shield(task)
 
     async def _on_a_connection(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """What `work` says, within the deadline. Raises StoreUnavailable, Conflict, ValueError."""
-        connection = await self._connection()
+        """What `work` says; one deadline for connection and answer. Raises StoreUnavailable, Conflict, ValueError."""
+        deadline = asyncio.get_running_loop().time() + self._patience
+        connection = await self._connection(deadline)
         try:
-            return await self._within_patience(connection, work)
+            return await self._within_patience(connection, work, deadline)
         except errors.UniqueViolation as error:
             raise Conflict from error
         except _UNDONE as error:
@@ -124,11 +125,11 @@ class Statements:
         except (psycopg.Error, OSError) as error:
             raise StoreUnavailable(f"The store could not answer: {error}") from error
 
-    async def _connection(self) -> Connection:
+    async def _connection(self, deadline: float) -> Connection:
         """One whose server has not gone away since: else every restart would cost each connection a request."""
         while True:
             try:
-                connection = await self._pool.getconn()
+                connection = await self._pool.getconn(deadline - asyncio.get_running_loop().time())
             except (PoolTimeout, TooManyRequests, PoolClosed, psycopg.Error) as error:
                 raise StoreUnavailable(f"No connection to PostgreSQL: {error}") from error
             if not _has_been_hung_up(connection):
@@ -136,7 +137,9 @@ class Statements:
             await connection.close()
             await self._pool.putconn(connection)
 
-    async def _within_patience(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _within_patience(
+        self, connection: Connection, work: Callable[[Connection], Awaitable[T]], deadline: float
+    ) -> T:
         """The connection goes back to the pool only if its last outcome is known."""
         said: list[str | None] = []
 
@@ -144,7 +147,7 @@ class Statements:
             said.append(notice.severity_nonlocalized)  # read now: what it is of does not outlive this call
 
         connection.add_notice_handler(hear)
-        deadline = asyncio.get_running_loop().call_later(self._patience, _hang_up, connection)
+        end = asyncio.get_running_loop().call_at(deadline, _hang_up, connection)
         try:
             found = await work(connection)
             if "WARNING" in said:
@@ -152,7 +155,7 @@ class Statements:
                 raise StoreUnavailable("PostgreSQL warned that the commit may not be on its standbys.")
             return found
         finally:
-            deadline.cancel()
+            end.cancel()
             connection.remove_notice_handler(hear)
             await self._pool.putconn(connection)
 
