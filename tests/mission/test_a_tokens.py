@@ -98,7 +98,8 @@ def test_a7_the_token_endpoint_issues_for_every_grant(detent: Detent) -> None:
     assert [each.status_code for each in (password, refresh, code, machine)] == [200] * 4
     assert "refresh_token" not in machine.json(), "RFC 6749 §4.4.3"
     offered = detent.http.get("/.well-known/openid-configuration").json()["grant_types_supported"]
-    assert sorted(offered) == ["authorization_code", "client_credentials", "password", "refresh_token"]
+    device = "urn:ietf:params:oauth:grant-type:device_code"
+    assert sorted(offered) == ["authorization_code", "client_credentials", "password", "refresh_token", device]
 
 
 def test_a7_the_password_grant_is_off_unless_a_client_is_given_it(detent: Detent) -> None:
