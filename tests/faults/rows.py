@@ -18,7 +18,6 @@ ELSEWHERE: Final = {  # file, and what the test in it says
     "F23": ("webhooks/", "test_an_endpoint_that_does_not_answer_2xx_gets_the_event_again_later"),
 }
 UNPROVED: Final = {
-    "F11": "cut and slow networks between hosts are not tried here",
     "F16": "ten times the load for a minute needs machines of its own; what is refused at once is tested",
     "F17": "hashing has a bounded pool of its own; its effect on refreshes was not measured under a storm",
     "F18": "10,000 clients in one second need machines of their own",
