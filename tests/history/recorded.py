@@ -1,5 +1,6 @@
 """A served house and the record of all that is asked of it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -22,8 +23,10 @@ class Recorded:
         self.recorder = Recorder(detent.clock)
         self.policies = policies_of(detent)
 
-    def ask(self, path: str, client: str, *, promised: bool = False, **form: Any) -> httpx.Response:
-        request = self.recorder.started(path, form, client, promised=promised)
+    def ask(
+        self, path: str, client: str, *, promised: bool = False, person: str = "", session: str = "", **form: Any
+    ) -> httpx.Response:
+        request = self.recorder.started(path, form, client, promised=promised, person=person, session=session)
         answer = self.detent.post(path, client, **form)
         self.recorder.answered(request, answer.status_code, answer.content)
         return answer
@@ -31,7 +34,7 @@ class Recorded:
     def sign_in(self, client: str = "testclient", **form: Any) -> dict[str, Any]:
         """The tokens of a new sign-in, for an API whose access tokens are introspected."""
         people = {"username": "test", "password": "test", "resource": VAULT}
-        answer = self.ask("/oauth/token", client, grant_type="password", **(people | form))
+        answer = self.ask("/oauth/token", client, grant_type="password", **({"person": "test"} | people | form))
         tokens: dict[str, Any] = answer.json()
         return tokens
 
@@ -45,6 +48,19 @@ class Recorded:
 
     def active(self, token: str) -> bool:
         return bool(self.ask("/oauth/introspect", "testclient", token=token).json()["active"])
+
+    def known(self, token: str) -> bool:
+        """Whether userinfo answers to the access token."""
+        request = self.recorder.started("/userinfo", {"access_token": token}, "testclient")
+        answer = self.detent.http.get("/userinfo", headers={"Authorization": f"Bearer {token}"})
+        self.recorder.answered(request, answer.status_code, answer.content)
+        return answer.status_code == 200
+
+    def cut_off(self, act: Callable[[], object], **whom: str) -> None:
+        """`whom`: client, person, session, or nobody for all of them."""
+        request = self.recorder.cutting(**whom)
+        act()
+        self.recorder.cut(request)
 
     def violations(self) -> list[Violation]:
         return check(self.recorder.requests, self.policies)

@@ -4,6 +4,7 @@ A sabotage replaces a verb of the running store, or what `decide` says, and noth
 """
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,11 +15,11 @@ import pytest
 
 from detent.core.authorization import Epochs
 from detent.core.changes import Changes, InsertFamily, ReplaceFamily
-from detent.core.family import Family, Keep, Presented, Refuse, Repeat, Reuse, decide
+from detent.core.family import Family, Keep, Origin, Presented, Refuse, Repeat, Reuse, decide
 from detent.grants import refresh_token
 from detent.testing.history.record import load, save
 from tests.history.recorded import Recorded
-from tests.serving import Detent, running
+from tests.serving import REDIRECT_URI, VERIFIER, Detent, running
 
 Scenario = Callable[[Recorded], None]
 Sabotage = Callable[[Detent, pytest.MonkeyPatch], None]
@@ -29,7 +30,8 @@ KEY = "retry-key-of-22-chars-"
 
 @pytest.fixture
 def recorded(tmp_path: Path, keys_folder: Path) -> Iterator[Recorded]:
-    with running(tmp_path, keys_folder, "memory") as detent:
+    own = shutil.copytree(keys_folder, tmp_path / "keys")  # a scenario turns one
+    with running(tmp_path, own, "memory") as detent:
         yield Recorded(detent)
 
 
@@ -57,6 +59,21 @@ def the_parent_without_its_key(run: Recorded) -> None:
     run.refresh(first["refresh_token"], retry_key=KEY[::-1])
 
 
+def a_retry_after_the_handle_key_was_turned(run: Recorded) -> None:
+    first = run.sign_in()
+    run.refresh(first["refresh_token"], retry_key=KEY)
+    run.detent.thread.call(_turned(run.detent.house.outside.keys))
+    run.detent.clock.advance(86400)
+    run.refresh(first["refresh_token"], retry_key=KEY, promised=True)
+
+
+def two_tabs_in_one_second(run: Recorded) -> None:
+    form: dict[str, Any] = {"redirect_uri": REDIRECT_URI, "code": run.detent.code("app"), "code_verifier": VERIFIER}
+    first = run.ask("/oauth/token", "app", grant_type="authorization_code", **form).json()
+    for _ in range(2):
+        run.refresh(first["refresh_token"], "app", promised=True)
+
+
 def a_revocation_between_read_and_write(run: Recorded) -> None:
     """A refresh has read its family; a revocation is acknowledged; then the refresh writes."""
     store, thread = run.detent.store, run.detent.thread
@@ -81,11 +98,9 @@ def a_revocation_between_read_and_write(run: Recorded) -> None:
 
 
 def a_code_twice(run: Recorded) -> None:
-    code = run.detent.code("app")
-    fields: dict[str, Any] = {"redirect_uri": "http://127.0.0.1:7777/callback", "code": code}
-    verifier = "a-code-verifier-of-at-least-forty-three-characters"
+    form: dict[str, Any] = {"redirect_uri": REDIRECT_URI, "code": run.detent.code("app"), "code_verifier": VERIFIER}
     for _ in range(2):
-        run.ask("/oauth/token", "app", grant_type="authorization_code", code_verifier=verifier, **fields)
+        run.ask("/oauth/token", "app", grant_type="authorization_code", **form)
 
 
 def a_week_with_sweeps(run: Recorded) -> None:
@@ -104,6 +119,10 @@ def beyond_every_life(run: Recorded) -> None:
 
 async def _set(event: asyncio.Event) -> None:
     event.set()
+
+
+async def _turned(keys: Any) -> None:
+    keys.rotate("handle")
 
 
 def no_compare_and_swap(detent: Detent, patch: pytest.MonkeyPatch) -> None:
@@ -208,6 +227,25 @@ def no_end(detent: Detent, patch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
 
 
+def the_key_of_the_moment_instead_of_the_rows(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    honest, handles = detent.house.handles.refresh_token, detent.house.handles
+
+    def careless(family: Family) -> str:
+        return honest(msgspec.structs.replace(family, handle_key=handles.current_key))
+
+    patch.setattr(handles, "refresh_token", careless)
+
+
+def each_repeat_supersedes(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    """Row 6 where row 5 should be: whoever asks again gets a successor of its own."""
+
+    def generous(family: Family, presented: Presented, *args: Any) -> Any:
+        unlike = msgspec.structs.replace(presented, origin=Origin(b"nobody's", "nowhere"))
+        return decide(family, unlike, *args)
+
+    patch.setattr(refresh_token, "decide", generous)
+
+
 def codes_work_twice(detent: Detent, patch: pytest.MonkeyPatch) -> None:
     honest, store = detent.store.apply, detent.store
 
@@ -223,6 +261,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     rotations_and_a_thief,
     two_rotations,
     the_parent_without_its_key,
+    a_retry_after_the_handle_key_was_turned,
+    two_tabs_in_one_second,
     a_revocation_between_read_and_write,
     a_code_twice,
     a_week_with_sweeps,
@@ -247,6 +287,8 @@ def test_a_right_server_passes(recorded: Recorded, scenario: Scenario) -> None:
         (early_purge, a_week_with_sweeps, "I7"),
         (early_purge, a_week_with_sweeps, "I1"),
         (acknowledged_writes_are_lost, two_rotations, "I1"),
+        (the_key_of_the_moment_instead_of_the_rows, a_retry_after_the_handle_key_was_turned, "I3"),
+        (each_repeat_supersedes, two_tabs_in_one_second, "I3"),
         (scope_grows, rotations_and_a_thief, "I8"),
         (no_end, beyond_every_life, "I8"),
         (codes_work_twice, a_code_twice, "I9"),

@@ -1,8 +1,8 @@
-"""`python -m tests.mutation [NAME …] [--sample N] [--seed S] [--json]`: how many faults the tests notice.
+"""`python -m tests.mutation [NAME …] [--stages N] [--sample N] [--seed S] [--json]`: how many faults the tests notice.
 
-Each mutant is laid over a copy of the package, and the tests of its module run until one fails. Those that nobody
-notices are printed; the ones that cannot be noticed stand in survivors.py with the reason. Ends with 1 if any other
-survives.
+Each mutant is laid over a copy of the package, and the tests of its module run, stage by stage, until one fails. Those
+that nobody notices are printed; the ones that cannot be noticed stand in survivors.py with the reason. Ends with 1 if
+any other survives. The original has to pass first, and tells how long a mutant may take.
 """
 
 import argparse
@@ -13,7 +13,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import cache_from_source
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
@@ -24,14 +26,15 @@ from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.survivors import EQUIVALENT
 
 ROOT: Final = Path(__file__).parents[2]
-SECONDS: Final = 240  # a mutant that never ends is noticed, too
+PATIENCE: Final = 10  # times as long as the original; a mutant that never ends is noticed, too
 Stages = tuple[tuple[str, ...], ...]  # tests that run one after the other, those that notice most first
 MODULES: Final[dict[str, tuple[str, Stages]]] = {
     "family": (
         "core/family.py",
         (
             ("tests/core/test_family_rows.py",),
-            ("tests/core", "tests/attacks/test_t_reuse.py", "tests/attacks/test_k_sessions.py", "tests/admin"),
+            ("tests/core", "tests/admin/test_story.py"),
+            ("tests/attacks/test_t_reuse.py", "tests/attacks/test_k_sessions.py", "tests/admin"),
         ),
     ),
     "handle": (
@@ -42,6 +45,7 @@ MODULES: Final[dict[str, tuple[str, Stages]]] = {
         "grants/refresh_token.py",
         (
             ("tests/attacks/test_t_reuse.py", "tests/attacks/test_t_honest.py"),
+            ("tests/attacks/test_t_strangers.py", "tests/attacks/test_t_grant.py", "tests/attacks/test_t_lasting.py"),
             ("tests/attacks", "tests/mission", "tests/endpoints"),
         ),
     ),
@@ -53,9 +57,10 @@ def main() -> int:
     parser.add_argument("names", nargs="*", default=list(MODULES), metavar="NAME", help=", ".join(MODULES))
     parser.add_argument("--sample", type=int, help="only so many of each module, drawn at random")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--stages", type=int, help="only so many of the stages, which run the most telling tests first")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     asked = parser.parse_args()
-    told = [_tested(name, asked.sample, asked.seed, quiet=asked.json) for name in asked.names]
+    told = [judged(name, asked.sample, asked.seed, asked.stages, quiet=asked.json) for name in asked.names]
     lines = [json.dumps([msgspec.to_builtins(each) for each in told])] if asked.json else map(_line, told)
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return int(any(set(each.survivors) - set(EQUIVALENT.get(each.module, {})) for each in told))
@@ -74,8 +79,9 @@ def _line(result: Result) -> str:
     return "\n".join([first, *(f"  not noticed: {name}  [{known.get(name, '?')}]" for name in result.survivors)])
 
 
-def _tested(name: str, sample: int | None, seed: int, *, quiet: bool) -> Result:
-    module, stages = MODULES[name]
+def judged(name: str, sample: int | None, seed: int, stages: int | None, *, quiet: bool) -> Result:
+    module, known = MODULES[name]
+    tests = known[:stages]
     mutants = list(mutants_of((ROOT / "src" / "detent" / module).read_text("utf-8")))
     if sample is not None:
         mutants = random.Random(seed).sample(mutants, min(sample, len(mutants)))  # noqa: S311
@@ -83,16 +89,21 @@ def _tested(name: str, sample: int | None, seed: int, *, quiet: bool) -> Result:
     places: SimpleQueue[Path] = SimpleQueue()
     done = 0
     with tempfile.TemporaryDirectory(prefix="detent-mutants-") as folder:
-        for number in range(ways):
-            place = Path(folder, str(number))
-            shutil.copytree(ROOT / "src" / "detent", place / "detent", ignore=shutil.ignore_patterns("__pycache__"))
-            places.put(place)
+        place = Path(folder, "0")
+        shutil.copytree(ROOT / "src" / "detent", place / "detent", ignore=shutil.ignore_patterns("__pycache__"))
+        limits = [_patience(place, stage) for stage in tests]
+        Path(
+            cache_from_source(str(place / "detent" / module))
+        ).unlink()  # or it would stand in for a mutant of its size
+        places.put(place)
+        for number in range(1, ways):
+            places.put(shutil.copytree(place, Path(folder, str(number))))
 
         def survives(mutant: Mutant) -> bool:
             nonlocal done
             place = places.get()
             (place / "detent" / module).write_text(mutant.source, "utf-8")
-            living = all(_passes(place, stage) for stage in stages)
+            living = all(_passes(place, stage, limit) for stage, limit in zip(tests, limits, strict=True))
             places.put(place)
             done += 1
             if not quiet:
@@ -105,12 +116,20 @@ def _tested(name: str, sample: int | None, seed: int, *, quiet: bool) -> Result:
     return Result(module, len(mutants), [mutant.name for mutant, lives in zip(mutants, living, strict=True) if lives])
 
 
-def _passes(place: Path, tests: tuple[str, ...]) -> bool:
+def _patience(place: Path, tests: tuple[str, ...]) -> float:
+    """How many seconds a mutant gets, from what the original takes; its run leaves compiled files behind."""
+    started = time.monotonic()
+    if not _passes(place, tests, None, compiled=True):
+        raise SystemExit(f"The original fails its own tests; mend that first: python -m pytest {' '.join(tests)}")
+    return 30 + PATIENCE * (time.monotonic() - started)
+
+
+def _passes(place: Path, tests: tuple[str, ...], limit: float | None, *, compiled: bool = False) -> bool:
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not sqlite"]
-    environment = os.environ | {"PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {"PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "" if compiled else "1"}
     try:
         done = subprocess.run(
-            [*command, *tests], cwd=ROOT, env=environment, capture_output=True, timeout=SECONDS, check=False
+            [*command, *tests], cwd=ROOT, env=environment, capture_output=True, timeout=limit, check=False
         )
     except subprocess.TimeoutExpired:
         return False

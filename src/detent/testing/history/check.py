@@ -1,7 +1,7 @@
 """The check: what of a recorded history can no right server have answered? One function for each invariant.
 
 I1 an acknowledged rotation survives; I2 a consumed token never leads to a second head; I3 one head, and one
-successor for parallel presentations; I4 reuse ends the family, I5 a revocation does, for ever; I6, I7 an honest
+successor for parallel presentations; I4 reuse ends the family, I5 a revocation or cut-off does; I6, I7 an honest
 client's lost answer can be asked for again, and it is never refused; I8 nothing granted grows; I9 a code brings
 tokens once; I10 nothing is accepted that was never issued. Rule: a function accuses only where every order of what was
 under way together is wrong; a fate that is unknown counts in the server's favour. Restores of backups are not
@@ -15,7 +15,9 @@ import msgspec
 
 from detent.core.confirmation import Confirmation
 from detent.core.policy import RefreshPolicy
-from detent.testing.history.record import Request
+from detent.testing.history.record import CUT_OFF, Request
+
+CUT_OFF_SECONDS = 1  # until every node knows of one that is about a client or everybody
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -34,9 +36,10 @@ class Story(msgspec.Struct):
     family: str
     policy: RefreshPolicy
     born: Request
-    refreshes: list[Request]
-    revocations: list[Request]
-    introspections: list[Request]
+    refreshes: list[Request] = []
+    revocations: list[Request] = []
+    looks: list[Request] = []  # at access tokens: introspection and userinfo
+    cuts: list[Request] = []  # cut-offs that may be about this family
     ends: list[Request] = []  # requests whose acknowledgement is the family's death
 
     @property
@@ -59,7 +62,9 @@ class Story(msgspec.Struct):
 def check(requests: list[Request], policies: Mapping[str, RefreshPolicy]) -> list[Violation]:
     """Everything that is wrong with this history; `policies` are those of its clients, by client id."""
     found = [*_codes_once(requests), *_only_what_was_issued(requests)]
+    cuts = [request for request in requests if request.kind == CUT_OFF]
     for story in _stories(requests, policies):
+        story.cuts = [cut for cut in cuts if _concerns(cut, story.born)]
         story.ends = [*_acknowledged_ends(story)]
         for look in _LOOKS:
             found.extend(look(story))
@@ -72,17 +77,25 @@ def _stories(requests: list[Request], policies: Mapping[str, RefreshPolicy]) -> 
     for request in requests:
         token = request.presented or request.successor
         family = token.family if token else access.get(request.other, "")
-        if request.kind not in ("refresh_token", "revoke", "introspect"):
+        if request.kind not in ("refresh_token", "revoke", "introspect", "userinfo"):
             if request.answered and family:
-                families[family] = Story(family, policies[request.client], request, [], [], [])
+                families[family] = Story(family, policies[request.client], request)
                 access[request.access_token] = family
         elif (story := families.get(family)) and (token is None or token.epoch == story.epoch):
-            {"refresh_token": story.refreshes, "revoke": story.revocations, "introspect": story.introspections}[
-                request.kind
-            ].append(request)
+            told = {"refresh_token": story.refreshes, "revoke": story.revocations}
+            told.get(request.kind, story.looks).append(request)
             if request.access_token:
                 access[request.access_token] = family
     yield from families.values()
+
+
+def _concerns(cut: Request, born: Request, *, surely: bool = False) -> bool:
+    """Whether the cut-off may be (or `surely` is) about the family that this sign-in began. A sign-in whose person is
+    not known may be anybody's; one without a session does not end with any.
+    """
+    late = not cut.after(born) if surely else born.after(cut)
+    whose = cut.person in ("", born.person) or not (born.person or surely)
+    return not late and whose and cut.client in ("", born.client) and cut.session in ("", born.session)
 
 
 def _parents(story: Story) -> dict[int, set[int]]:
@@ -123,11 +136,12 @@ def _acknowledged_ends(story: Story) -> Iterator[Request]:
     )
     if story.rotating and story.policy.on_reuse == "revoke":
         yield from (request for request in _surely_reused(story) if request.refused)
+    yield from (cut for cut in story.cuts if cut.answered and _concerns(cut, story.born, surely=True))
 
 
 def acknowledged_rotations_survive(story: Story) -> Iterator[Violation]:
     """I1: the newest token that anybody was given is refused although nothing can have ended the family."""
-    threats = [*story.revocations, *(request for request in story.refreshes if not request.answered)]
+    threats = [*story.revocations, *story.cuts, *(request for request in story.refreshes if not request.answered)]
     for request in story.refreshes:
         if not request.refused or any(other is not request and not other.after(request) for other in threats):
             continue
@@ -200,23 +214,26 @@ def presented_together_answered_alike(story: Story) -> Iterator[Violation]:
 
 
 def the_dead_stay_dead(story: Story) -> Iterator[Violation]:
-    """I4, I5: after an acknowledged revocation or reuse nothing of the family is answered or active."""
-    for end in sorted(story.ends, key=lambda each: each.ended or 0)[:1]:
-        name = "I5" if end.kind == "revoke" else "I4"
-        for request in story.refreshes:
-            if request.after(end) and request.answered:
+    """I4, I5: after an acknowledged revocation, reuse or cut-off nothing of the family is answered or active."""
+    ends = sorted(story.ends, key=lambda each: each.ended or 0)
+    wide = [end for end in ends if end.kind == CUT_OFF and not (end.person or end.session)][:1]
+    for end in (*[end for end in ends if end not in wide][:1], *wide):
+        name = "I4" if end.kind == "refresh_token" else "I5"
+        after = [request for request in (*story.refreshes, *story.looks) if request.after(end)]
+        for request in after if end not in wide else [r for r in after if r.at > end.until + CUT_OFF_SECONDS]:
+            if request.kind == "refresh_token" and request.answered:
                 yield Violation(name, "A family that had ended was answered again.", (end, request))
-        for request in story.introspections:
-            if request.after(end) and request.active:
+            if request.active:
                 yield Violation(name, "A token of a family that had ended reads active.", (end, request))
 
 
 def honest_clients_are_served(story: Story) -> Iterator[Violation]:
     """I6, I7: whoever keeps to the rules is never refused, however often answers were lost, while the family lasts."""
-    last = story.born.at
+    last, threats = story.born.at, [*story.revocations, *story.cuts]
     for request in story.refreshes:
         until = min(last + story.policy.idle, story.born.at + story.policy.absolute)
-        if request.refused and request.promised and request.until < until and not story.revocations:
+        ended = any(not threat.after(request) for threat in threats)
+        if request.refused and request.promised and request.until < until and not ended:
             yield Violation("I7", "An honest client was refused.", (request,))
         last = max(last, request.at) if request.answered else last
 
@@ -274,6 +291,9 @@ _LOOKS = (
 
 
 def _told(request: Request) -> str:
+    if request.kind == CUT_OFF:
+        whom = [each for each in (request.client, request.person, request.session and "a session") if each]
+        return f"#{request.number} at {request.at}: cut-off of {', '.join(whom) or 'everybody'}"
     shown = f" generation {request.shown}" if request.presented else ""
     brought = f" and generation {request.given}" if request.successor else ""
     status = request.status or "no answer"

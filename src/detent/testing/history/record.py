@@ -19,7 +19,13 @@ from detent.core.ids import Instant
 from detent.ports import Clock
 
 _HANDLE: Final = struct.Struct(">BHH16sHI")  # tokens/handle.py, transcribed: the check needs no key
-_KINDS: Final = {"/oauth/token": "token", "/oauth/revoke": "revoke", "/oauth/introspect": "introspect"}
+CUT_OFF: Final = "cut_off"
+_KINDS: Final = {
+    "/oauth/token": "token",
+    "/oauth/revoke": "revoke",
+    "/oauth/introspect": "introspect",
+    "/userinfo": "userinfo",
+}
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -32,9 +38,12 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, omit_defaults=True):
-    """`kind` is the grant type, or `revoke`, `introspect`; `at` and `until` are the server's clock at start and end.
+    """`kind` is the grant type, or `revoke`, `introspect`, `userinfo`, or `cut_off`, whatever door it came by; `at` and
+    `until` are the server's clock at start and end.
 
-    `promised` says that whoever sent it may rely on not being refused (invariants I6, I7).
+    `promised` says that whoever sent it may rely on not being refused (invariants I6, I7). `person` and `session` say,
+    of a sign-in, whose it is and with which session its family ends, if the client knows; of a cut-off, whom and what
+    it is about. A cut-off that names no client, no person, no session is about all of them.
     """
 
     number: int
@@ -47,6 +56,8 @@ class Request(msgspec.Struct, omit_defaults=True):
     retry_key: str = ""
     origin: str = ""
     promised: bool = False
+    person: str = ""
+    session: str = ""
     ended: int | None = None
     until: Instant = Instant(0)
     status: int = 0
@@ -90,10 +101,19 @@ class Recorder:
         self._order, self._numbers = count(1), count(1)  # requests may come from several threads
 
     def started(
-        self, path: str, form: Mapping[str, str], client: str, *, origin: str = "", promised: bool = False
+        self,
+        path: str,
+        form: Mapping[str, str],
+        client: str,
+        *,
+        origin: str = "",
+        promised: bool = False,
+        person: str = "",
+        session: str = "",
     ) -> Request:
         kind = _KINDS[path]
-        token = form.get("refresh_token") or form.get("token") or form.get("code") or ""
+        names = ("refresh_token", "token", "access_token", "code")
+        token = next((form[name] for name in names if form.get(name)), "")
         presented = token_of(token)
         request = Request(
             next(self._numbers),
@@ -106,13 +126,28 @@ class Recorder:
             retry_key=digest(form["retry_key"]) if form.get("retry_key") else "",
             origin=origin,
             promised=promised,
+            person=person,
+            session=session,
         )
         self.requests.append(request)
         return request
 
+    def cutting(self, *, client: str = "", person: str = "", session: str = "") -> Request:
+        """A cut-off or a sign-out begins, by whatever door; `cut` when its end was acknowledged."""
+        order, now = next(self._order), self._clock.now()
+        request = Request(next(self._numbers), CUT_OFF, client, order, now, person=person, session=session)
+        self.requests.append(request)
+        return request
+
+    def cut(self, request: Request) -> None:
+        request.ended, request.until, request.status = next(self._order), self._clock.now(), 200
+
     def answered(self, request: Request, status: int, body: bytes) -> None:
         """What the server sent, whether or not the client is going to get it."""
         request.ended, request.until, request.status = next(self._order), self._clock.now(), status
+        if request.kind == "userinfo":  # what it tells is the person's business
+            request.active = {200: True, 401: False}.get(status)
+            return
         told: dict[str, Any] = json.loads(body) if body else {}
         request.error = told.get("error", "")
         request.active = told.get("active")
