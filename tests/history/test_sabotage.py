@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from secrets import token_bytes, token_hex
 from typing import Any
 
 import msgspec
@@ -240,7 +241,7 @@ def each_repeat_supersedes(detent: Detent, patch: pytest.MonkeyPatch) -> None:
     """Row 6 where row 5 should be: whoever asks again gets a successor of its own."""
 
     def generous(family: Family, presented: Presented, *args: Any) -> Any:
-        unlike = msgspec.structs.replace(presented, origin=Origin(b"nobody's", "nowhere"))
+        unlike = msgspec.structs.replace(presented, origin=Origin(token_bytes(8), token_hex(8)))
         return decide(family, unlike, *args)
 
     patch.setattr(refresh_token, "decide", generous)

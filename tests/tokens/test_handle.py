@@ -14,9 +14,19 @@ from detent.core.family import Family, Origin, born
 from detent.core.ids import ClientId, FamilyKey, Instant, Subject
 from detent.ports import SecretKeys
 from detent.system import SystemEntropy
-from detent.tokens.handle import ACCESS_PREFIX, CODE_PREFIX, REFRESH_PREFIX, Handles, is_of
+from detent.tokens.handle import (
+    ACCESS_PREFIX,
+    CODE_PREFIX,
+    MAX_SEALED_CHARACTERS,
+    REFRESH_PREFIX,
+    Handles,
+    family_of,
+    is_of,
+)
 
 CLIENT = "app"
+KNOWN_REFRESH = "dtrt_AQABAAcAAQIDBAUGBwgJCgsMDQ4PAAMAAAApeEkxhj6ETrCHolKCLlABSTj3KTHmrghX_I3L1w6Ae3_Anzuv"
+KNOWN_SEALED = "dtac_AQABFhYWFhYWFhYWFhYWFhYWFjsgk9B_jthW9qvRGwlPkHlXWodBZduR"
 
 
 class HandleKeys:
@@ -152,3 +162,60 @@ def test_what_holds_a_secret_prints_as_stars(handles: Handles, keys: HandleKeys)
     assert shown.count("***") == 3
     assert opened.inner.hex() not in shown
     assert repr(row.seed) not in shown
+
+
+class Sixteens:
+    """Entropy that draws the same for ever; for answers that are known beforehand."""
+
+    def token_bytes(self, count: int) -> bytes:
+        return b"\x16" * count
+
+
+@pytest.fixture
+def known() -> Handles:
+    keys = HandleKeys()
+    keys.keys = SecretKeys(1, {1: bytes(range(32))})
+    return Handles(keys, Sixteens())  # type: ignore[arg-type]
+
+
+def test_handles_that_were_handed_out_stay_good_whatever_the_version(known: Handles) -> None:
+    """The form is stored by every client: who changes it gives it a version of its own, and reads this one on."""
+    row = family(generation=41, epoch=3, seed=bytes(32))
+    row = msgspec.structs.replace(row, key=FamilyKey(7, bytes(range(16))))
+    assert known.refresh_token(row) == KNOWN_REFRESH
+    assert known.seal(CODE_PREFIX, b"content") == KNOWN_SEALED
+
+
+def test_a_refresh_token_says_of_which_family_it_is(handles: Handles) -> None:
+    made_from = family(generation=41)
+    token = handles.refresh_token(made_from)
+    assert family_of(token) == made_from.key
+    for strange in (token[:-4], token + "AAAA", token[:-1] + "!", CODE_PREFIX + token[len(REFRESH_PREFIX) :], ""):
+        assert family_of(strange) is None
+        assert handles.open_refresh(strange, CLIENT) is None
+
+
+@pytest.mark.parametrize("length", range(40))
+def test_too_little_for_a_sealed_handle_is_none(handles: Handles, length: int) -> None:
+    raw = base64.urlsafe_b64decode(handles.seal(CODE_PREFIX, b"content")[len(CODE_PREFIX) :] + "==")[:length]
+    assert handles.unseal(CODE_PREFIX, CODE_PREFIX + base64.urlsafe_b64encode(raw).decode().rstrip("=")) is None
+
+
+def test_a_sealed_handle_is_opened_up_to_its_greatest_length_and_not_beyond(handles: Handles) -> None:
+    content = bytes((MAX_SEALED_CHARACTERS - len(CODE_PREFIX)) * 3 // 4 - 35)  # head and tag
+    longest, too_long = handles.seal(CODE_PREFIX, content), handles.seal(CODE_PREFIX, content + b"1")
+    assert len(longest) == MAX_SEALED_CHARACTERS
+    assert handles.unseal(CODE_PREFIX, longest) == content
+    assert handles.unseal(CODE_PREFIX, too_long) is None
+
+
+def test_handles_of_another_version_or_key_are_none(handles: Handles, keys: HandleKeys) -> None:
+    """As the keys of another installation would make them: version and key id are read before any tag."""
+    for token, opened in (
+        (handles.refresh_token(family()), lambda text: handles.open_refresh(text, CLIENT)),
+        (handles.seal(CODE_PREFIX, b"content"), lambda text: handles.unseal(CODE_PREFIX, text)),
+    ):
+        raw = base64.urlsafe_b64decode(token[5:] + "=" * (-len(token[5:]) % 4))
+        for head in (b"\2" + raw[1:3], b"\1\0\2"):
+            assert opened(token[:5] + base64.urlsafe_b64encode(head + raw[3:]).decode().rstrip("=")) is None
+        assert opened(token) is not None
