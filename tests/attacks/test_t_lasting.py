@@ -1,16 +1,38 @@
-"""What neither time, faults nor repetition change (rows T6, T18, T24, T25, T26, T27, C12, C14), over HTTP."""
+"""What neither time, faults nor repetition change (rows T6, T18, T24, T25, T26, T27, C12, C14), over HTTP.
 
+With ATTACKS_LONG=1 the chains, floods and draws have the size that the rows ask for, and the log tells how long an
+answer took: `ATTACKS_LONG=1 pytest tests/attacks/test_t_lasting.py --log-cli-level=WARNING`.
+"""
+
+import logging
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Final
 
+import msgspec
 import pytest
 
-from tests.attacks.outcomes import AFTER_EVERY_OVERLAP, assert_killed, assert_refused, chained, ongoing, signed_in
+from detent.core.changes import InsertFamily
+from detent.core.ids import FamilyKey
+from tests.attacks.outcomes import (
+    AFTER_EVERY_OVERLAP,
+    assert_killed,
+    assert_refused,
+    assert_unharmed,
+    chained,
+    ongoing,
+    signed_in,
+)
 from tests.mission.test_a_tokens import claims_of
 from tests.serving import Detent, running
 
 detent = ongoing
+log = logging.getLogger(__name__)
+LONG: Final = bool(os.environ.get("ATTACKS_LONG"))
+ROTATIONS, REPLAYS, FAMILIES, DRAWS = (100_000, 10_000, 100_000, 10_000_000) if LONG else (1000, 100, 1000, 200_000)
 HOUR, DAY = 3600, 86400
 OVERLAP = 60
 STANDS = ("iss", "sub", "aud", "azp", "auth_time")
@@ -42,13 +64,21 @@ def test_attack_t18_oauth21_4_3_no_rotation_moves_the_end_of_a_family(tmp_path: 
         assert_refused(served.refresh("app", chain[-1]["refresh_token"]))
 
 
-def test_attack_t18_rfc9700_4_14_the_first_token_kills_after_a_thousand_rotations(detent: Detent) -> None:
-    chain = chained(detent, "testclient", 1000)
-    before = detent.statements()
+def test_attack_t18_rfc9700_4_14_the_first_token_kills_however_long_the_chain(detent: Detent) -> None:
+    chain = chained(detent, "testclient", 2)
+    end = detent.family(chain[-1]["refresh_token"]).absolute_until
+    middle, last = chain[-1], chain[-1]
+    for number in range(ROTATIONS - 2):
+        detent.clock.advance(AFTER_EVERY_OVERLAP)
+        last = detent.refreshed("testclient", last["refresh_token"])
+        middle = last if number == ROTATIONS // 2 else middle
+    assert detent.family(last["refresh_token"]).absolute_until == end
+    before, asked = detent.statements(), time.perf_counter()
     assert_refused(detent.refresh("testclient", chain[0]["refresh_token"]))
+    log.warning("killed after %d rotations in %.1f ms", ROTATIONS, 1000 * (time.perf_counter() - asked))
     after = detent.statements()
     assert (after.reads - before.reads, after.writes - before.writes) == (1, 1), "one row, however long the chain"
-    assert_killed(detent, "testclient", [chain[0], chain[500], chain[-1]])
+    assert_killed(detent, "testclient", [chain[0], middle, last])
 
 
 @pytest.mark.parametrize("client", ["testclient", "app", "web"])
@@ -73,15 +103,42 @@ def test_attack_t25_rfc6749_4_4_3_client_credentials_bring_no_refresh_token(dete
 
 
 @pytest.mark.parametrize("client", ["testclient", "cli"])
-def test_attack_t26_a_dead_token_that_is_replayed_writes_once(detent: Detent, client: str) -> None:
+def test_attack_t26_a_dead_token_that_is_replayed_writes_once_and_harms_nobody_else(
+    detent: Detent, client: str
+) -> None:
     """`cli` only suspects; that mark, too, is written once."""
-    chain = chained(detent, client, 3)
+    chain, other = chained(detent, client, 3), signed_in(detent, client)
     assert_refused(detent.refresh(client, chain[0]["refresh_token"]))
-    before = detent.statements()
-    answers = [detent.refresh(client, chain[0]["refresh_token"]).status_code for _ in range(50)]
+    before, asked = detent.statements(), time.perf_counter()
+    answers = {detent.refresh(client, chain[0]["refresh_token"]).status_code for _ in range(REPLAYS)}
+    log.warning("replayed %d times in %.1f s", REPLAYS, time.perf_counter() - asked)
     after = detent.statements()
-    assert set(answers) <= {400, 429}
+    assert answers <= {400, 429}
     assert (after.writes, after.inserts, after.commits) == (before.writes, before.inserts, before.commits)
+    assert_unharmed(detent, client, [other])
+
+
+def test_attack_t26_a_crowd_of_families_of_one_person_makes_no_refresh_dearer_and_one_cut_off_ends_it(
+    detent: Detent,
+) -> None:
+    mine = signed_in(detent, "app")
+    others = detent.token(grant_type="password", username="ada", password="lovelace").json()
+    family = detent.family(mine["refresh_token"], "app")
+    ids = [number.to_bytes(16, "big") for number in range(1, FAMILIES + 1)]
+    crowd = [msgspec.structs.replace(family, key=FamilyKey(family.key.placement, each), version=1) for each in ids]
+    for start in range(0, FAMILIES, 1000):
+        detent.apply(*map(InsertFamily, crowd[start : start + 1000]))
+    known = detent.house.handles.refresh_token
+    ours = [("app", mine["refresh_token"]), ("app", known(crowd[-1]))]
+    for client, token in [*ours, ("testclient", others["refresh_token"])]:
+        before = detent.statements()
+        detent.refreshed(client, token)
+        after = detent.statements()
+        assert [getattr(after, each) - getattr(before, each) for each in ("reads", "writes", "commits")] == [1, 1, 1]
+    before = detent.statements()
+    detent.thread.call(detent.house.people.set_password(family.authorization.subject, "test"))
+    assert detent.statements().commits - before.commits == 1
+    assert_refused(detent.refresh("app", known(crowd[FAMILIES // 2])))
 
 
 def test_attack_t27_a_turned_handle_key_keeps_tokens_good_and_a_dropped_one_none(tmp_path: Path) -> None:
@@ -124,10 +181,9 @@ entropy = SystemEntropy()
 entropy.token_bytes(16)  # before they part
 for _ in range(4):
     if os.fork() == 0:
-        seen = b"".join(entropy.token_bytes(16) for _ in range(50_000))
-        os.write(1, b"")
         with open(sys.argv[1] + str(os.getpid()), "wb") as file:
-            file.write(seen)
+            for _ in range(int(sys.argv[2]) // 4):
+                file.write(entropy.token_bytes(16))
         os._exit(0)
 for _ in range(4):
     os.wait()
@@ -136,8 +192,7 @@ for _ in range(4):
 
 @pytest.mark.slow
 def test_attack_c14_rfc6749_10_10_processes_that_part_draw_no_number_twice(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", FORKING, str(tmp_path / "drawn")], check=True)
-    drawn = [
-        file.read_bytes()[start : start + 16] for file in tmp_path.glob("drawn*") for start in range(0, 800_000, 16)
-    ]
-    assert len(set(drawn)) == len(drawn) == 200_000
+    subprocess.run([sys.executable, "-c", FORKING, str(tmp_path / "drawn"), str(DRAWS)], check=True)
+    drawn = b"".join(file.read_bytes() for file in tmp_path.glob("drawn*"))
+    numbers = {drawn[start : start + 16] for start in range(0, len(drawn), 16)}
+    assert len(numbers) == DRAWS
