@@ -18,9 +18,11 @@ from detent.core.authorization import Epochs
 from detent.core.changes import Changes, InsertFamily, ReplaceFamily
 from detent.core.family import Family, Keep, Origin, Presented, Refuse, Repeat, Reuse, decide
 from detent.grants import refresh_token
+from detent.keys.file import FileKeys
+from detent.testing.clock import ManualClock
 from detent.testing.history.record import load, save
 from tests.history.recorded import Recorded
-from tests.serving import REDIRECT_URI, VERIFIER, Detent, running
+from tests.serving import REDIRECT_URI, START, VERIFIER, Detent, running
 
 Scenario = Callable[[Recorded], None]
 Sabotage = Callable[[Detent, pytest.MonkeyPatch], None]
@@ -31,6 +33,7 @@ KEY = "retry-key-of-22-chars-"
 
 @pytest.fixture
 def recorded(tmp_path: Path, keys_folder: Path) -> Iterator[Recorded]:
+    FileKeys.open(keys_folder, ManualClock(START))
     own = shutil.copytree(keys_folder, tmp_path / "keys")  # a scenario turns one
     with running(tmp_path, own, "memory") as detent:
         yield Recorded(detent)
