@@ -5,7 +5,6 @@ a keyword argument or a statement left out, None returned. Docstrings and type a
 """
 
 import ast
-import copy
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -28,7 +27,7 @@ def mutants_of(source: str) -> Iterator[Mutant]:
     seen: dict[str, int] = {}
     for number, node in enumerate(_inside(tree)):
         for fault, change in _faults(node):
-            mutated = copy.deepcopy(tree)
+            mutated = ast.parse(source)  # far quicker than a copy
             change(list(_inside(mutated))[number])
             name = f"{node.lineno}: {fault}"  # type: ignore[attr-defined]
             seen[name] = seen.get(name, 0) + 1
