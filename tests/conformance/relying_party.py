@@ -35,10 +35,13 @@ def register(detent: Detent) -> None:
 class RelyingParty:
     """`response_mode` is form_post in the plans that are about it; None asks for the usual one."""
 
-    def __init__(self, detent: Detent, name: str = NAME, response_mode: str | None = None) -> None:
+    def __init__(
+        self, detent: Detent, name: str = NAME, response_mode: str | None = None, secret: str = SECRET
+    ) -> None:
         self.detent = detent
         self.name = name
         self.response_mode = response_mode
+        self.secret = secret
         self.browser = Browser(detent)
         self.told: dict[str, Any] = detent.http.get("/.well-known/openid-configuration").json()
 
@@ -85,7 +88,7 @@ class RelyingParty:
         return self.post("token_endpoint", {"grant_type": "refresh_token", "refresh_token": refresh_token})
 
     def post(self, endpoint: str, form: dict[str, Any]) -> httpx.Response:
-        return self.detent.http.post(self.told[endpoint], data=form, auth=(self.name, SECRET))
+        return self.detent.http.post(self.told[endpoint], data=form, auth=(self.name, self.secret))
 
     def tokens(self, **change: Any) -> dict[str, Any]:
         """All of it, and every check that the suite makes of a token response."""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from detent.core.client import LOOPBACK_HOSTS, AuthMethod, Client, check_redirect_uri
+from detent.core.client import LOOPBACK_HOSTS, REQUIRE_NONCE, AuthMethod, Client, check_redirect_uri
 from detent.core.errors import InvalidClientMetadata, InvalidRedirectUri
 from detent.core.policy import ClientKind
 from detent.core.scope import IDENTITY_SCOPES, parse_scope
@@ -22,7 +22,17 @@ TRUSTED_GRANTS: Final = OPEN_GRANTS | {"client_credentials"}
 MAX_URIS: Final = 50
 MAX_TEXT: Final = 2000
 _PRIVILEGED: Final = frozenset(
-    {"kind", "first_party", "require_pkce", "enabled", "web_origins", "default_audience", "refresh_strategy", "policy"}
+    {
+        "kind",
+        "first_party",
+        "require_pkce",
+        REQUIRE_NONCE,
+        "enabled",
+        "web_origins",
+        "default_audience",
+        "refresh_strategy",
+        "policy",
+    }
 )
 _SHOWN: Final = ("client_name", "client_uri", "logo_uri", "policy_uri", "tos_uri")
 _ISSUED: Final = frozenset(
