@@ -40,6 +40,7 @@ from detent.endpoints.userinfo import UserinfoEndpoint
 from detent.endpoints.visitor import Visitors
 from detent.features import (
     claims,
+    client_id_metadata,
     device,
     dpop,
     encryption,
@@ -140,6 +141,7 @@ class House:
         status_list_ttl: Seconds | None = status_list.DEFAULT_TTL,
         outbound: Outbound | None = None,
         request_uri: bool = False,
+        client_id_metadata_documents: bool = False,
         registering: Literal["off", "token", "open"] = "off",
         registration_scopes: tuple[str, ...] = (),
         software_statement_issuers: Mapping[str, str] = {},
@@ -178,6 +180,7 @@ class House:
         self._error_page = ErrorPage(self._rendering)
 
         published = outside.store, outside.directory, outside.keys, outside.clock
+        documents = self._documents(registration_scopes) if client_id_metadata_documents else None
         features = (
             *((password.feature(self.issuing, self.sign_in),) if password_grant else ()),
             openid.feature(outside.keys),
@@ -188,6 +191,7 @@ class House:
             pairwise.feature(outside.keys, self.outbound.fetch),
             dpop.feature(issuer, self.handles),
             par.feature(outside.store, outside.entropy, self._check_asked, self._offered),
+            *((client_id_metadata.feature(documents),) if documents else ()),
             registration.feature(self._registration(registering, registration_scopes, software_statement_issuers)),
             jar.feature(issuer, self.client_keys, self.outbound.fetch if request_uri else None),
             *((status_list.feature(issuer, *published, status_list_ttl),) if status_list_ttl else ()),
@@ -220,6 +224,15 @@ class House:
             frozenset({HEALTH_PATH}),
             self._error_page,
             proxies,
+        )
+
+    def _documents(self, scopes: tuple[str, ...]) -> client_id_metadata.Documents:
+        return client_id_metadata.Documents(
+            self.outside.store,
+            self.outbound.fetch,
+            scopes,
+            lambda: self.registrations,
+            lambda: self.registry.client_metadata,
         )
 
     def _registration(

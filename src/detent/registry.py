@@ -346,6 +346,16 @@ class RequestSource(Protocol):
         ...
 
 
+class ClientSource(Protocol):
+    """Clients that nobody registered, known by where their id leads."""
+
+    def names(self, client_id: str) -> bool: ...
+
+    async def found(self, client_id: str, peer: str, now: Instant) -> Client:
+        """The client, as it is to be from now on in the store. Raises OAuthError for the person."""
+        ...
+
+
 class ResponseMode(Protocol):
     """How an authorization response travels to the client (OAuth 2.0 Multiple Response Types §2.1)."""
 
@@ -422,6 +432,7 @@ class Feature(msgspec.Struct, frozen=True):
     possession: tuple[Possession, ...] = ()
     response_modes: tuple[ResponseMode, ...] = ()
     request_sources: tuple[RequestSource, ...] = ()
+    client_sources: tuple[ClientSource, ...] = ()
     routes: tuple[Route, ...] = ()
     client_routes: tuple[ClientRoute, ...] = ()
     metadata: Mapping[str, Any] = {}
@@ -460,6 +471,7 @@ class Registry:
         self.metadata = _joined("metadata member", features, lambda f: [*f.metadata.items(), *_route_members(f)])
         self.client_metadata = _joined("client metadata", features, lambda f: list(f.client_metadata.items()))
         self.request_sources = tuple(source for feature in features for source in feature.request_sources)
+        self.client_sources = tuple(source for feature in features for source in feature.client_sources)
         self.client_checks = tuple(check for feature in features for check in feature.client_checks)
         stages = _joined("stage", features, lambda f: [(s.name, s) for s in f.stages])
         self.stages = tuple(stage for phase in Phase for stage in stages.values() if stage.phase is phase)

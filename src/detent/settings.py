@@ -138,6 +138,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             danger="`open` lets anybody put an app before your people, under whatever name it likes.",
         ),
     ] = "off"
+    client_id_metadata_documents: Annotated[
+        bool,
+        About(
+            "Whether a client_id may be an https URL where an app says of itself who it is, as MCP clients do.",
+            danger="Anybody with a web page can put an app before your people; its host is shown to them.",
+        ),
+    ] = False
     registration_scopes: Annotated[
         str, About("The scopes of APIs that clients which register themselves may ask for, with blanks between.")
     ] = ""

@@ -1,6 +1,6 @@
 """Discovery (RFC 8414, OpenID Connect Discovery §3): whatever is promised is driven, and nothing routed is left out.
 
-The CIMD flag and the device endpoints come with their features.
+The CIMD flag comes with its feature, which is off (test_client_id_metadata.py).
 """
 
 import json

@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from detent.client_auth.flood import WINDOW
 from detent.core.ids import Seconds
 from detent.core.policy import DAY
-from detent.features.registration import AT_ONE_NETWORK, OPEN, WINDOW
+from detent.features.registration import AT_ONE_NETWORK, OPEN
 from detent.testing.server import ServerThread
 from detent.web.outbound import LOOPBACK, Outbound
 from tests.attacks.outcomes import assert_refused

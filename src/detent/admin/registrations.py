@@ -143,11 +143,24 @@ class Registrations:
         return client, secret
 
     async def register(
-        self, kind: ClientKind, fields: Mapping[str, Any], by: str, token_digest: bytes, also: tuple[Part, ...]
+        self,
+        kind: ClientKind,
+        fields: Mapping[str, Any],
+        by: str,
+        token_digest: bytes = b"",
+        also: tuple[Part, ...] = (),
+        client_id: str | None = None,
     ) -> tuple[Client, str | None]:
         """A client that registers itself (RFC 7591). Raises InvalidClientMetadata, and Conflict as `also` does."""
         now = self.clock.now()
-        made = Client(ClientId(self._new_id()), kind, now, registered_by=by, registration_token=token_digest, epoch=now)
+        made = Client(
+            ClientId(client_id or self._new_id()),
+            kind,
+            now,
+            registered_by=by,
+            registration_token=token_digest,
+            epoch=now,
+        )
         client = await self._checked(made, ClientFields(**fields))
         secret = new_secret(self.entropy) if client.has_secret else None
         if secret:

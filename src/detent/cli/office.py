@@ -95,6 +95,7 @@ async def opened(
             status_list_ttl=Seconds(settings.status_list_ttl) if settings.status_lists else None,
             outbound=outbound,
             request_uri=settings.request_uri,
+            client_id_metadata_documents=settings.client_id_metadata_documents,
             registering=settings.registration,
             registration_scopes=tuple(settings.registration_scopes.split()),
             software_statement_issuers=software_statement_issuers(settings),

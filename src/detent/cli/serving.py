@@ -17,6 +17,7 @@ from detent.cli.clock import take_up
 from detent.cli.mark import beat, beat_for_ever, served
 from detent.cli.office import Office
 from detent.cli.operation import Failure
+from detent.core.client import DOCUMENT
 from detent.core.errors import StoreUnavailable
 from detent.core.ids import Instant, Seconds
 from detent.core.policy import DAY, HOUR, MINUTE
@@ -104,8 +105,9 @@ async def _sweep_for_ever(store: Store, clock: Clock, settling: Seconds) -> None
 async def _forget_unused_for_ever(office: Office) -> None:
     while True:
         before = Instant(office.outside.clock.now() - UNUSED)
-        if removed := await office.registrations.forget_unused(office.directory, OPEN, before):
-            log.info("removed %d clients that had registered themselves and were never used", removed)
+        for by in (OPEN, DOCUMENT):
+            if removed := await office.registrations.forget_unused(office.directory, by, before):
+                log.info("removed %d clients that nobody had registered and nobody used (%s)", removed, by)
         await asyncio.sleep(HOUR)
 
 

@@ -25,6 +25,7 @@ ID_TOKEN_ALG: Final = "id_token_signed_response_alg"
 USERINFO_ALG: Final = "userinfo_signed_response_alg"
 REQUIRE_NONCE: Final = "require_nonce"
 
+DOCUMENT: Final = "document"  # what a client says of itself at the URL that is its id
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 REFUSED_SCHEMES: Final = frozenset({"javascript", "data", "vbscript", "file", "about", "blob", "ws", "wss", "ftp"})
 _CLIENT_ID = re.compile(r"[\x21-\x39\x3B-\x7E]{1,256}")
@@ -54,8 +55,8 @@ class Client(msgspec.Struct, frozen=True, omit_defaults=True):
     confidential client that always sends a `nonce` (OAuth 2.1 §7.5.1). `refresh_strategy` names what proves that
     its refresh tokens are good: "family", or one of the registry's for JWT refresh tokens.
     `extra` are the members that features add, as RFC 7591 spells them.
-    `registered_by`: nobody but the operator (""), "open", or the id of an initial access token; `registration_token` is
-    the hash of what the client minds its registration with.
+    `registered_by`: nobody but the operator (""), "open", "document", or the id of an initial access token.
+    `registration_token` is the hash of what the client minds its registration with.
     """
 
     client_id: ClientId
@@ -111,7 +112,8 @@ def checked_client(
     client: Client, known_grants: frozenset[str], known_strategies: frozenset[str] = frozenset()
 ) -> Client:
     """Return the client if it may be registered. Raises InvalidClientMetadata with what to change."""
-    _refuse_if(not _CLIENT_ID.fullmatch(client.client_id), "client_id must be 1 to 256 visible characters, no colon.")
+    named = client.registered_by == DOCUMENT or _CLIENT_ID.fullmatch(client.client_id)
+    _refuse_if(not named, "client_id must be 1 to 256 visible characters, no colon.")
     public = KINDS[client.kind].public
     methods = get_args(AuthMethod)
     _refuse_if(

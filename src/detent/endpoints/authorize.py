@@ -54,6 +54,7 @@ class AuthorizationEndpoint:
         self._possession = registry.possession
         self._readers = registry.request_readers
         self._sources = registry.request_sources
+        self._client_sources = registry.client_sources
         self._issuing = issuing
         self._dispatcher = dispatcher
         self._visitors = visitors
@@ -64,8 +65,8 @@ class AuthorizationEndpoint:
 
     async def handle(self, request: Request) -> Response:
         outside = parse_parameters(request)
-        client = await self._client(outside)
         visitor = await self._visitors.of(request)
+        client = await self._client(outside, request.peer, visitor.now)
         try:
             resolved = await self._resolved(outside, client, visitor.now, self._sources)
         except OAuthError as error:
@@ -104,12 +105,13 @@ class AuthorizationEndpoint:
             raise error
         return self._proved(outside, client)
 
-    async def _client(self, form: Form) -> Client:
+    async def _client(self, form: Form, peer: str, now: Instant) -> Client:
         """Raises InvalidRequest for the person."""
         client_id = form.get("client_id")
         if client_id is None:
             raise InvalidRequest("The app did not say which one it is: client_id is missing.")
-        client = await self._issuing.store.client(client_id)
+        source = next((source for source in self._client_sources if source.names(client_id)), None)
+        client = await (source.found(client_id, peer, now) if source else self._issuing.store.client(client_id))
         if client is None or not client.enabled:
             raise InvalidRequest("No app with this client_id is registered here. Tell the people who run the app.")
         return client

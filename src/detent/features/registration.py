@@ -8,12 +8,12 @@ hashed at rest, and good for its own client alone.
 import base64
 import hashlib
 import hmac
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
+from detent.client_auth.flood import Flood
 from detent.client_auth.initial_tokens import InitialTokens
 from detent.core.changes import Part
 from detent.core.client import Client, check_shown_uri
@@ -21,13 +21,12 @@ from detent.core.errors import (
     Conflict,
     InvalidClientMetadata,
     InvalidToken,
-    SlowDown,
     TemporarilyUnavailable,
     UnsupportedMediaType,
 )
-from detent.core.exchange import Request, Response, network_of
+from detent.core.exchange import Request, Response
 from detent.core.ids import Instant
-from detent.core.policy import HOUR, ClientKind
+from detent.core.policy import ClientKind
 from detent.core.registering import (
     OPEN_GRANTS,
     OWN_MEMBERS,
@@ -48,9 +47,8 @@ from detent.web.respond import BEARER_CHALLENGE, MissingToken, json_private
 PATH: Final = "/oidc/register"
 TOKEN_PREFIX: Final = "dtra_"
 OPEN: Final = "open"
-AT_ONE_NETWORK, EVERYWHERE, WINDOW = 20, 1000, HOUR
+AT_ONE_NETWORK, EVERYWHERE = 20, 1000  # an hour
 MAX_BYTES: Final = 32 * 1024
-_PLACES: Final = 4096
 _ATTEMPTS: Final = 10
 
 Mode = Literal["token", "open"]
@@ -72,27 +70,6 @@ class Statements(Protocol):
     async def opened(self, statement: str, now: Instant) -> dict[str, Any]:
         """What the issuer of a software statement says of the software. Raises OAuthError."""
         ...
-
-
-class Flood:
-    """How many clients anybody registers in an hour, from one network and from all of them; in memory, per process."""
-
-    def __init__(self) -> None:
-        self._begun: OrderedDict[str, tuple[Instant, int]] = OrderedDict()
-
-    def count(self, peer: str, now: Instant) -> None:
-        """Raises SlowDown."""
-        for name, limit in ((network_of(peer), AT_ONE_NETWORK), ("everywhere", EVERYWHERE)):
-            begun, counted = self._begun.get(name, (now, 0))
-            if now - begun >= WINDOW:
-                begun, counted = now, 0
-            if counted >= limit:
-                wait = begun + WINDOW - now
-                raise SlowDown(f"Too many clients were registered. Try again in {wait} seconds.", retry_after=wait)
-            self._begun[name] = (begun, counted + 1)
-            self._begun.move_to_end(name)
-        while len(self._begun) > _PLACES:
-            self._begun.popitem(last=False)
 
 
 class Registration:
@@ -119,7 +96,7 @@ class Registration:
         self._registrar = registrar
         self._known = known
         self._statements = statements
-        self._flood = Flood()
+        self._flood = Flood(AT_ONE_NETWORK, EVERYWHERE)
 
     async def register(self, request: Request) -> Response:
         """RFC 7591 §3."""
@@ -129,7 +106,7 @@ class Registration:
         fields = fields_of(metadata, TRUSTED_GRANTS if presented else OPEN_GRANTS, self._scopes)
         fields["metadata"] = more_of(given, self._known())
         if presented is None:
-            self._flood.count(request.peer, self._clock.now())
+            self._flood.count(request.peer, self._clock.now(), "clients were registered")
         token = TOKEN_PREFIX + base64.urlsafe_b64encode(self._entropy.token_bytes(32)).rstrip(b"=").decode()
         for _ in range(_ATTEMPTS):
             by, part = await self._tokens.use(presented) if presented else (OPEN, None)

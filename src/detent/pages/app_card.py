@@ -4,23 +4,32 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from detent.core.client import Client
+from detent.core.client import DOCUMENT, LOOPBACK_HOSTS, Client
 from detent.pages import words
 
 
 class AppCard(msgspec.Struct, frozen=True):
-    """`site` is the host that gets the answer: what the app cannot choose freely."""
+    """`site` is the host that gets the answer: what the app cannot choose freely. `stranger`: no operator of ours
+    registered it; then what it calls itself is its own word, and `vouched` the host, if any, that says so.
+    """
 
     name: str
     site: str
     logo_uri: str
     policy_uri: str
     tos_uri: str
+    stranger: bool = False
+    vouched: str = ""
 
     @property
     def initial(self) -> str:
         """Stands where there is no logo."""
         return next((character for character in self.name if character.isalnum()), "•").upper()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the answer goes to a program on the person's own device."""
+        return self.site in LOOPBACK_HOSTS
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -32,7 +41,9 @@ class AppCard(msgspec.Struct, frozen=True):
 def card_of(client: Client, redirect_uri: str = "") -> AppCard:
     parts = urlsplit(redirect_uri)
     site = (parts.hostname or parts.scheme) if redirect_uri else ""
-    return AppCard(name_of(client), site, client.logo_uri, client.policy_uri, client.tos_uri)
+    vouched = (urlsplit(client.client_id).hostname or "") if client.registered_by == DOCUMENT else ""
+    stranger = bool(client.registered_by)
+    return AppCard(name_of(client), site, client.logo_uri, client.policy_uri, client.tos_uri, stranger, vouched)
 
 
 def name_of(client: Client) -> str:
