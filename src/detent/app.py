@@ -28,10 +28,11 @@ from detent.endpoints.client_endpoint import ClientEndpoint
 from detent.endpoints.dispatch import Dispatcher
 from detent.endpoints.door import Door
 from detent.endpoints.end_session import EndSession
-from detent.endpoints.health import HEALTH_PATH, HealthEndpoint
+from detent.endpoints.health import HEALTH_PATH, Health, HealthEndpoint
 from detent.endpoints.introspect import IntrospectionEndpoint
 from detent.endpoints.jwks import JwksEndpoint
 from detent.endpoints.metadata import MetadataEndpoint
+from detent.endpoints.operator import OperatorEndpoints
 from detent.endpoints.presentation import Presentation
 from detent.endpoints.response_modes import Query
 from detent.endpoints.revoke import RevocationEndpoint
@@ -86,6 +87,7 @@ from detent.registry import (
     SubjectType,
     TokenFormat,
 )
+from detent.sinks.metrics import Metrics
 from detent.strategies.allowlist import Allowlist
 from detent.strategies.denylist import Denylist
 from detent.strategies.jwt_refresh import Common
@@ -115,6 +117,7 @@ class Outside(msgspec.Struct, frozen=True):
     entropy: Entropy
     sink: EventSink
     passwords: Passwords
+    metrics: Metrics = msgspec.field(default_factory=Metrics)
 
 
 def no_more(house: "House") -> tuple[Feature, ...]:
@@ -122,7 +125,8 @@ def no_more(house: "House") -> tuple[Feature, ...]:
 
 
 class House:
-    """Everything built; `asgi` is what a server runs, the rest is what the command line and tests reach for.
+    """Everything built; `asgi` is what a server runs, `operator_asgi` what it runs for operators alone, the rest is
+    what the command line and tests reach for.
 
     `more` adds features of your own; they go through the same door as those listed here. Without a
     `status_list_ttl` there are no status lists.
@@ -145,6 +149,7 @@ class House:
         registering: Literal["off", "token", "open"] = "off",
         registration_scopes: tuple[str, ...] = (),
         software_statement_issuers: Mapping[str, str] = {},
+        node: str = "",
         assertion_audience: assertion.AudienceRule = "endpoint",
         more: "MoreFeatures" = no_more,
     ) -> None:
@@ -153,6 +158,7 @@ class House:
         self.outbound = outbound or Outbound()
         self.client_keys = ClientKeys(self.outbound.fetch, outside.clock)
         self.initial_tokens = InitialTokens(outside.store, outside.directory, outside.clock, outside.entropy)
+        self.health = Health(node, outside.store, outside.keys)
         self.handles = Handles(outside.keys, outside.entropy)
         self.people = People(outside.directory, outside.store, outside.passwords, outside.clock, outside.entropy)
         formats: dict[str, TokenFormat] = {}  # filled from the registry, as are the next: all may come with a feature
@@ -170,7 +176,8 @@ class House:
             outside.store, self.handles, mint, id_tokens, outside.entropy, strategies, marks, store_behind
         )
         self.ending = Ending(outside.store, outside.sink)
-        self.sign_in = SignIn(self.people, Throttle(outside.entropy, allowances), outside.sink, outside.store)
+        throttle = Throttle(outside.entropy, allowances)
+        self.sign_in = SignIn(self.people, throttle, outside.sink, outside.store, outside.metrics)
         self.sessions = Sessions(outside.store, outside.entropy, outside.sink, session_policy)
         self.consents = Consents(outside.store, outside.sink)
         self.visitors = Visitors(Cookies(issuer), self.sessions, self.handles, outside.clock, outside.entropy)
@@ -224,7 +231,10 @@ class House:
             frozenset({HEALTH_PATH}),
             self._error_page,
             proxies,
+            outside.metrics.answered,
         )
+        operators = {route.path: route for route in OperatorEndpoints(self.health, outside.metrics.page).routes()}
+        self.operator_asgi = Edge(operators, frozenset(), outside.entropy, frozenset(operators))
 
     def _documents(self, scopes: tuple[str, ...]) -> client_id_metadata.Documents:
         return client_id_metadata.Documents(
@@ -267,7 +277,7 @@ class House:
             ("OAuth 2.1", "RFC 6749", "RFC 7636", "RFC 8707", "RFC 9068", "RFC 9700"),
             grants=(
                 AuthorizationCode(self.issuing, self.ending, outside.directory),
-                RefreshToken(self.issuing, outside.sink, self._session_policy),
+                RefreshToken(self.issuing, outside.sink, outside.metrics, self._session_policy),
                 ClientCredentials(self.issuing),
             ),
             client_auth=(ClientSecretBasic(outside.keys), ClientSecretPost(outside.keys), NoAuthentication()),
@@ -310,7 +320,7 @@ class House:
             routes=(
                 self.authorization.route(),
                 *self.end_session.routes(),
-                TokenEndpoint(door, protocol).route(),
+                TokenEndpoint(door, protocol, outside.metrics).route(),
                 RevocationEndpoint(door, self.handles, access, self.ending, protocol.strategies).route(),
                 IntrospectionEndpoint(
                     door, self.handles, access, outside.store, protocol.strategies, self.disclosure
@@ -327,7 +337,7 @@ class House:
                     protocol.envelopes,
                 ).route(),
                 JwksEndpoint(outside.keys).route(),
-                HealthEndpoint(outside.store).route(),
+                HealthEndpoint(self.health).route(),
                 *(ClientEndpoint(door, served).route() for served in protocol.client_routes),
                 *metadata.routes(),
             ),

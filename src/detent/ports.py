@@ -6,7 +6,7 @@ Errors: `Conflict` and `StoreUnavailable` of core/errors.py, nothing else.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -230,7 +230,24 @@ class Entropy(Protocol):
     def token_bytes(self, size: int) -> bytes: ...
 
 
+# Refreshes by outcome and reason, tokens issued by grant, sign-ins by outcome, sweeps and what they deleted.
+Counted = Literal["refreshes", "tokens_issued", "sign_ins", "sweeps", "swept_rows"]
+
+
 class EventSink(Protocol):
     """Where refusals and notable events go beside the store: never blocks, never raises, never gets a secret."""
 
     def emit(self, event: Event) -> None: ...
+
+
+class Meter(Protocol):
+    """Where ordinary work is counted: never blocks, never raises.
+
+    Labels are words of ours, of a list that is closed once the server has started: never what somebody sent.
+    """
+
+    def count(self, what: Counted, *labels: str, by: int = 1) -> None: ...
+
+    def answered(self, endpoint: str, status: int, error: str, seconds: float) -> None:
+        """A request and its answer; `error` is an OAuth code or empty, `seconds` what we took for it."""
+        ...

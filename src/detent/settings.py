@@ -159,6 +159,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             danger="Whoever can name a webhook or a client makes this server knock at any address in them.",
         ),
     ] = ""
+    operator_address: Annotated[
+        str,
+        About(
+            "Where operators read `/metrics`, `/health` with reasons and `/live`, as address:port; none: nowhere.",
+            danger="Whoever reaches it sees how much goes on here and what is wrong; it is plain HTTP and asks nobody.",
+        ),
+    ] = ""
+    node_name: Annotated[str, About("What this node is called in health and metrics; none: the name of its host.")] = ""
+    shutdown_delay: Annotated[
+        int,
+        About(
+            "How long `detent serve` still takes requests after SIGTERM while `/health` is 503 already.",
+            "seconds",
+            0,
+            5 * MINUTE,
+        ),
+    ] = 2
     log_level: Annotated[LogLevel, About("The least level that is logged.")] = "info"
     sources: Mapping[str, str] = MappingProxyType({})
 
@@ -348,6 +365,7 @@ def production_problems(settings: Settings) -> list[Problem]:
         "session_idle": _session_fault(settings),
         "outbound_allow": _networks_fault(settings.outbound_allow),
         "software_statements": _statements_fault(settings.software_statements),
+        "operator_address": _address_fault(settings.operator_address),
         "data": _data_fault(settings.data),
     }
     return [Problem(name, settings.source(name), fault) for name, fault in faults.items() if fault]
@@ -394,6 +412,21 @@ def _statements_fault(text: str) -> str:
     return (
         f"{wrong[0][:100]!r} has no https URL behind its =. Write ISSUER=https://issuer.example/jwks." if wrong else ""
     )
+
+
+def operator_place(settings: Settings) -> tuple[str, int] | None:
+    """Host and port, once the settings are fit for production."""
+    parts = urlsplit(f"//{settings.operator_address}")
+    return (parts.hostname, parts.port) if parts.hostname and parts.port is not None else None
+
+
+def _address_fault(text: str) -> str:
+    try:
+        parts = urlsplit(f"//{text}")
+        fits = parts.hostname and parts.port is not None and parts.netloc == text and "@" not in text
+    except ValueError:
+        fits = False
+    return "" if fits or not text else f"{text[:100]!r} is not an address and a port, such as 127.0.0.1:9401."
 
 
 def _networks(text: str) -> list[IPv4Network | IPv6Network]:

@@ -14,6 +14,7 @@ from detent.identity.passwords import CHEAP, Passwords, Profile
 from detent.identity.people import People
 from detent.identity.sign_in import SignIn
 from detent.identity.throttle import Allowance, Allowances, Throttle
+from detent.sinks.metrics import Metrics
 from detent.stores.memory import MemoryStore
 from detent.system import SystemEntropy
 from detent.testing.clock import ManualClock
@@ -54,7 +55,7 @@ class Desk:
         self.passwords = Counted(CHEAP)
         self.clock, self.sink = clock, sink
         self.people = People(self.store, self.store, self.passwords, clock, SystemEntropy())
-        self.sign_in = SignIn(self.people, Throttle(SystemEntropy(), allowances), sink, self.store)
+        self.sign_in = SignIn(self.people, Throttle(SystemEntropy(), allowances), sink, self.store, Metrics())
 
     async def enter(
         self,
@@ -164,6 +165,7 @@ async def test_whoever_found_no_place_to_be_checked_has_not_failed(desk: Desk) -
         Throttle(SystemEntropy()),
         desk.sink,
         desk.store,
+        Metrics(),
     )
     for _ in range(5):
         answers = await asyncio.gather(*(desk.enter() for _ in range(10)), return_exceptions=True)

@@ -77,6 +77,7 @@ async def beat(office: Office) -> None:
 
 async def beat_for_ever(office: Office) -> None:
     """A store that is exchanged under a running server ends the server; the next start says why."""
+    health = office.house.health
     while True:
         await asyncio.sleep(BEAT_SECONDS)
         try:
@@ -84,10 +85,13 @@ async def beat_for_ever(office: Office) -> None:
         except (StoreUnavailable, OSError) as error:
             if str(error) not in REFUSALS.values():
                 log.warning("the store could not be marked: %s", error)
+                health.set("store_read_only", f"The store takes no writes: {error}")
                 continue
+            health.set("store_behind", str(error))
             log.critical("%s", error)
             os.kill(os.getpid(), signal.SIGTERM)
             return
+        health.set("store_read_only", "")
 
 
 @contextmanager

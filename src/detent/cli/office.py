@@ -4,6 +4,7 @@ In the directory: `detent.db`, if the store is not in PostgreSQL, `keys/`, and `
 settings come from is settings.py.
 """
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -41,6 +42,7 @@ class Office:
         self,
         settings: Settings,
         outside: Outside,
+        store: SqlStore,
         clock: SystemClock,
         keys: FileKeys,
         house: House,
@@ -53,6 +55,7 @@ class Office:
         self.house = house
         self.people = house.people
         self.directory = outside.directory
+        self.store = store
         self.registrations = house.registrations
         self.initial_tokens = house.initial_tokens
         ports = (outside.store, outside.directory, outside.keys, outside.clock, outside.entropy)
@@ -99,9 +102,10 @@ async def opened(
             registering=settings.registration,
             registration_scopes=tuple(settings.registration_scopes.split()),
             software_statement_issuers=software_statement_issuers(settings),
+            node=settings.node_name or socket.gethostname(),
             assertion_audience="issuer" if settings.profile == "oauth21" else "endpoint",
         )
-        yield Office(settings, outside, clock, keys, house, outbound)
+        yield Office(settings, outside, store, clock, keys, house, outbound)
     finally:
         passwords.close()
         await store.close()

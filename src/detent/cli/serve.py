@@ -1,19 +1,22 @@
 """`detent serve`: production. Refuses settings that are not safe, and a data directory that holds seeds."""
 
 import logging
+import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from detent.cli.choices import together
+from detent.cli.figures import figures_of
 from detent.cli.office import Office, opened
 from detent.cli.operation import Answer, answered, settings_from, show
 from detent.cli.serving import at_work, run, taken
 from detent.demo.seeds import traces_of_seeds
-from detent.settings import DECLARED, Problem, Settings, SettingsError, production_problems
+from detent.settings import DECLARED, Problem, Settings, SettingsError, operator_place, production_problems
 from detent.sinks.log import logging_to
-from detent.web.server import listening, port_of, serve_until_signal
+from detent.web.server import Ending, Served, listening, port_of, serve_until_signal
 
 log = logging.getLogger("detent.serving")
 
@@ -42,20 +45,36 @@ def serve(as_json: bool, config: Path | None, **flags: str | None) -> None:
 
 
 async def _serve(settings: Settings, as_json: bool) -> None:
-    try:
-        listener = listening(settings.host, settings.port)
-    except OSError as error:
-        raise taken(settings.port, error, f"Set another one: port ({settings.source('port')}).") from None
-    with listener, logging_to(sys.stderr, settings.log_level):
+    with ExitStack() as stack:
+        listener = _listening("port", settings.host, settings.port, settings, stack)
+        place = operator_place(settings)
+        for_operators = _listening("operator_address", *place, settings, stack) if place else None
+        stack.enter_context(logging_to(sys.stderr, settings.log_level))
         house = opened(settings, issuer=settings.issuer, password_grant=settings.password_grant, create=True)
         async with house as office:
             await _refuse_seeds(office)
             if settings.issuer.startswith("https:") and not settings.proxies:
                 log.warning("proxies is 0: to the throttle of sign-ins all people share the address of the proxy")
+            figures_of(office)
+            served: list[Served] = [(office.house.asgi, [listener])]
             told = {"issuer": settings.issuer, "host": settings.host, "port": port_of(listener)}
             text = f"detent serves {settings.issuer} on {settings.host} port {told['port']}; data in {settings.data}"
+            if for_operators:
+                served.append((office.house.operator_asgi, [for_operators]))
+                told["operator_port"] = port_of(for_operators)
+                text += f"; for operators: {settings.operator_address}"
+            ending = Ending(
+                settings.shutdown_delay, lambda: office.house.health.set("draining", "It is being stopped.")
+            )
             async with at_work(office):
-                await serve_until_signal([(office.house.asgi, [listener])], lambda: show(Answer(told, text), as_json))
+                await serve_until_signal(served, lambda: show(Answer(told, text), as_json), ending)
+
+
+def _listening(name: str, host: str, port: int, settings: Settings, stack: ExitStack) -> socket.socket:
+    try:
+        return stack.enter_context(listening(host, port))
+    except OSError as error:
+        raise taken(port, error, f"Set another one: {name} ({settings.source(name)}).") from None
 
 
 async def _refuse_seeds(office: Office) -> None:

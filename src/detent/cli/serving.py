@@ -13,7 +13,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
+from detent.app import Outside
 from detent.cli.clock import take_up
+from detent.cli.figures import watch_for_ever
 from detent.cli.mark import beat, beat_for_ever, served
 from detent.cli.office import Office
 from detent.cli.operation import Failure
@@ -22,7 +24,6 @@ from detent.core.errors import StoreUnavailable
 from detent.core.ids import Instant, Seconds
 from detent.core.policy import DAY, HOUR, MINUTE
 from detent.features.registration import OPEN
-from detent.ports import Clock, Store
 
 log = logging.getLogger("detent.serving")
 
@@ -36,8 +37,10 @@ Chore = Callable[[], Coroutine[Any, Any, None]]
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """On uvloop where there is one, which ends without a word where it may open too few files."""
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """On uvloop where there is one, which ends without a word where it may open too few files; so as many as may be."""
+    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     if allowed != resource.RLIM_INFINITY and allowed < DESCRIPTORS:
         work.close()
         advice = f"at least {DESCRIPTORS} are needed, and one more for each connection: `ulimit -n`, LimitNOFILE"
@@ -64,13 +67,14 @@ async def at_work(office: Office) -> AsyncIterator[None]:
     with served(office.settings.data):
         settling = await take_up(office)
         await beat(office)
-        sweep = partial(_sweep_for_ever, outside.store, outside.clock, settling)
+        sweep = partial(_sweep_for_ever, outside, settling)
         chores: tuple[Chore, ...] = (
             sweep,
             office.chain.run,
             office.courier.run,
             partial(beat_for_ever, office),
             partial(_forget_unused_for_ever, office),
+            partial(watch_for_ever, office),
         )
         tasks = [asyncio.create_task(_kept_going(chore)) for chore in chores]
         try:
@@ -91,12 +95,13 @@ async def _kept_going(chore: Chore) -> None:
         await asyncio.sleep(AFTER_A_FAULT)
 
 
-async def _sweep_for_ever(store: Store, clock: Clock, settling: Seconds) -> None:
+async def _sweep_for_ever(outside: Outside, settling: Seconds) -> None:
     await asyncio.sleep(settling)
     while True:
         try:
-            while await store.sweep(clock.now(), retention=RETENTION):
-                pass
+            while rows := await outside.store.sweep(outside.clock.now(), retention=RETENTION):
+                outside.metrics.count("swept_rows", by=rows)
+            outside.metrics.count("sweeps")
         except StoreUnavailable as error:
             log.warning("the sweep waits for its next turn: %s", error)
         await asyncio.sleep(SWEEP_EVERY)

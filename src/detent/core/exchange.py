@@ -38,12 +38,15 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
+    """`error` is the OAuth code that the answer tells, for whoever counts; it is not sent."""
+
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+    error: str = ""
 
     def with_headers(self, *headers: tuple[str, str]) -> "Response":
-        return Response(self.status, self.body, (*self.headers, *headers))
+        return Response(self.status, self.body, (*self.headers, *headers), self.error)
 
 
 class Form(msgspec.Struct, frozen=True):

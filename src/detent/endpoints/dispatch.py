@@ -141,7 +141,8 @@ class Dispatcher:
             raise error
         client = await self.client_of(request)
         description = f"{error.description} Support id: {support_id}."
-        return self._answer(request, client, {"error": error.code, "error_description": description})
+        answer = self._answer(request, client, {"error": error.code, "error_description": description})
+        return msgspec.structs.replace(answer, error=error.code)
 
     def _to(self, step: str, interaction: Interaction) -> Response:
         return see_other(f"{step}?{urlencode({'interaction': self.sealed(interaction)})}")

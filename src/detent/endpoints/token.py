@@ -10,12 +10,14 @@ from detent.core.errors import InvalidRequest, UnauthorizedClient, UnsupportedGr
 from detent.core.exchange import Form, Request, Response
 from detent.core.ids import Instant
 from detent.endpoints.door import Door
+from detent.ports import Meter
 from detent.registry import Proved, Registry, Route, TokenRequest
 from detent.web.respond import json_private
 
 
 class TokenEndpoint:
-    def __init__(self, door: Door, registry: Registry) -> None:
+    def __init__(self, door: Door, registry: Registry, meter: Meter) -> None:
+        self._meter = meter
         self._door = door
         self._registry = registry
 
@@ -47,6 +49,7 @@ class TokenEndpoint:
         for stage in self._registry.stages:
             token_request = await stage.run(token_request)
         answer = json_private(await grant.issue(token_request, screened))
+        self._meter.count("tokens_issued", grant_type)
         return answer.with_headers(*proved.headers)
 
     async def _proved(self, request: Request, client: Client, now: Instant) -> Proved:

@@ -38,7 +38,7 @@ from detent.core.session import SessionPolicy
 from detent.grants.commit import commit
 from detent.grants.issuing import Issuing
 from detent.grants.repeats import RepeatLimit
-from detent.ports import EventSink, FoundFamily
+from detent.ports import EventSink, FoundFamily, Meter
 from detent.registry import RefreshStrategy, TokenRequest, strategy_of
 from detent.tokens.handle import MAX_GENERATION, REFRESH_PREFIX, RefreshHandle, is_of
 
@@ -54,8 +54,10 @@ class RefreshToken:
         self,
         issuing: Issuing,
         sink: EventSink,
+        meter: Meter,
         session_policy: SessionPolicy,
     ) -> None:
+        self._meter = meter
         self._session_policy = session_policy
         self._issuing = issuing
         self._sink = sink
@@ -69,12 +71,14 @@ class RefreshToken:
             return strategy
         handle = self._issuing.handles.open_refresh(token, client_id)
         if handle is None:
-            raise InvalidGrant(REFUSED, detail="not a refresh token of this server for this client")
+            raise self._refusal("not_ours", "not a refresh token of this server for this client")
         return handle
 
     async def issue(self, request: TokenRequest, screened: RefreshHandle | RefreshStrategy) -> TokenResponse:
         if not isinstance(screened, RefreshHandle):
-            return await screened.redeem(request.form.values["refresh_token"], request)
+            answer = await screened.redeem(request.form.values["refresh_token"], request)
+            self._meter.count("refreshes", "redeemed", "")
+            return answer
         try:
             return await self._redeem(screened, request)
         except InvalidGrant as refusal:
@@ -95,7 +99,9 @@ class RefreshToken:
             )
             decision = decide(found.family, presented, request.client.policy, around, request.now)
             try:
-                return await self._carry_out(decision, found, request)
+                answer = await self._carry_out(decision, found, request)
+                self._meter.count("refreshes", type(decision).__name__.lower(), "")
+                return answer
             except Conflict:
                 continue  # somebody else moved the family: read it again and decide again
         raise TemporarilyUnavailable("This refresh token is being used at the same moment; try again.", retry_after=1)
@@ -104,24 +110,24 @@ class RefreshToken:
         """The row of the handle, once the handle, the client and the key are proved. Raises InvalidGrant."""
         found = await self._issuing.store.family(handle.key)
         if found is None:
-            raise InvalidGrant(REFUSED, detail="the family was deleted")
+            raise self._refusal("deleted", "the family was deleted")
         if not is_of(handle, found.family):
-            raise InvalidGrant(REFUSED, detail="the inner tag is wrong")
+            raise self._refusal("forged", "the inner tag is wrong")
         authorization = found.family.authorization
         if authorization.client_id != request.client.client_id:
-            raise InvalidGrant(REFUSED, detail="issued to another client")
+            raise self._refusal("another_client", "issued to another client")
         if not authorization.cnf.accepts(request.proved):
-            raise InvalidGrant(REFUSED, detail="bound to another key")
+            raise self._refusal("another_key", "bound to another key")
         return found
 
     async def _carry_out(self, decision: Decision, found: FoundFamily, request: TokenRequest) -> TokenResponse:
         """Mint what the decision allows, write what it changes. Raises Conflict if the family has moved."""
         match decision:
             case Refuse(reason=reason):
-                raise InvalidGrant(REFUSED, detail=reason)
+                raise self._refusal(reason, reason)
             case Reuse(reason=reason, after=after):
                 await self._write(found.family, after, request)
-                raise InvalidGrant(REFUSED, detail=reason)
+                raise self._refusal(reason, reason, outcome="reuse")
             case Keep(head=head, after=after):
                 return await self._answered(head, after, found, request)
             case Repeat(head=head, after=after, bare=bare):
@@ -143,7 +149,7 @@ class RefreshToken:
         with_refresh_token: bool = True,
     ) -> TokenResponse:
         if head.generation >= MAX_GENERATION:
-            raise InvalidGrant(REFUSED, detail="the family has used up its generations")
+            raise self._refusal("used_up", "the family has used up its generations")
         wanted = await self._issuing.narrowed(head.authorization, request.form)
         answer = await self._issuing.answer(
             head,
@@ -162,6 +168,10 @@ class RefreshToken:
         await commit(self._issuing.store, request.once, (*family, *used), events)
         for event in events:
             self._sink.emit(event)
+
+    def _refusal(self, reason: str, detail: str, *, outcome: str = "refused") -> InvalidGrant:
+        self._meter.count("refreshes", outcome, reason)
+        return InvalidGrant(REFUSED, detail=detail)
 
     def _limit_repeats(self, family: Family, now: Instant) -> None:
         wait = self._repeats.seconds_to_wait(family.key, family.generation, now)

@@ -8,13 +8,14 @@ people type passwords into the field for the name.
 from typing import Final
 
 from detent.core.changes import Changes
+from detent.core.errors import SlowDown, TemporarilyUnavailable
 from detent.core.events import Event
 from detent.core.exchange import network_of
 from detent.core.ids import Instant
 from detent.core.people import User, canonical_username
 from detent.identity.people import People
 from detent.identity.throttle import Bound, Throttle
-from detent.ports import EventSink, Store
+from detent.ports import EventSink, Meter, Store
 
 _RAN_DRY: Final[dict[Bound, str]] = {
     "account_here": "one account from one address",
@@ -26,7 +27,8 @@ _RAN_DRY: Final[dict[Bound, str]] = {
 
 
 class SignIn:
-    def __init__(self, people: People, throttle: Throttle, sink: EventSink, store: Store) -> None:
+    def __init__(self, people: People, throttle: Throttle, sink: EventSink, store: Store, meter: Meter) -> None:
+        self._meter = meter
         self._people = people
         self._throttle = throttle
         self._sink = sink
@@ -48,9 +50,14 @@ class SignIn:
         this browser before. Raises SlowDown after too many failures, and TemporarilyUnavailable.
         """
         is_known = await self._people.has_name_of(username, known)
-        async with self._throttle.guess(canonical_username(username), peer, now, known=is_known) as guess:
-            user = await self._people.verify(username, password)
-            dry = [] if user else guess.failed()
+        try:
+            async with self._throttle.guess(canonical_username(username), peer, now, known=is_known) as guess:
+                user = await self._people.verify(username, password)
+                dry = [] if user else guess.failed()
+        except (SlowDown, TemporarilyUnavailable) as refusal:
+            self._meter.count("sign_ins", "throttled" if isinstance(refusal, SlowDown) else "busy")
+            raise
+        self._meter.count("sign_ins", "good" if user else "wrong")
         if user is None:
             self._sink.emit(Event("sign_in_failed", now, network=network_of(peer), support_id=support_id))
         if dry:

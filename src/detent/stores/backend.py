@@ -4,11 +4,12 @@
 ValueError for a value that no column can hold.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
+from detent.core.events import Event
 from detent.stores.rows import Row, Value
 from detent.stores.statements import Step
 
@@ -30,14 +31,41 @@ class Counters(msgspec.Struct):
             self.writes += 1
 
 
+class Work(msgspec.Struct):
+    """How the commits were: what took part in them, the most at once, and the seconds from their first statement on.
+
+    `events` are those of the audit log, by name.
+    """
+
+    parts: int = 0
+    largest: int = 0
+    seconds: float = 0.0
+    events: dict[str, int] = {}
+
+    def committed(self, parts: int, seconds: float) -> None:
+        self.parts += parts
+        self.largest = max(self.largest, parts)
+        self.seconds += seconds
+
+    def told(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.events[event.name] = self.events.get(event.name, 0) + 1
+
+
 class Backend(Protocol):
     """`changed_since` reads one row that differs once another process registered something; `noting` are the steps
     by which this one says that it did. No row: whatever is remembered must not be believed.
     """
 
     counters: Counters
+    work: Work
     changed_since: str
     noting: tuple[Step, ...]
+
+    @property
+    def waiting(self) -> int:
+        """How many reads and writes wait for their turn."""
+        ...
 
     def read(self, text: str, values: tuple[Value, ...]) -> Awaitable[list[Row]]:
         """All rows; sees only what is committed."""

@@ -34,7 +34,7 @@ from detent.core.session import Session
 from detent.core.webhook import Webhook
 from detent.ports import FoundFamily, FoundSession, Installation, Pulse
 from detent.stores import rows, sql
-from detent.stores.backend import Backend, Counters
+from detent.stores.backend import Backend, Counters, Work
 from detent.stores.remembered import UNKNOWN, Name, Remembered
 from detent.stores.rows import Row
 from detent.stores.statements import steps_of, sweep_steps
@@ -63,6 +63,19 @@ class SqlStore:
     @property
     def counters(self) -> Counters:
         return self._backend.counters
+
+    @property
+    def work(self) -> Work:
+        return self._backend.work
+
+    @property
+    def waiting(self) -> int:
+        """How many reads and writes wait for their turn."""
+        return self._backend.waiting
+
+    async def clock_offset(self) -> float:
+        """Seconds by which the database's clock is ahead of this machine's; they are one where there is one machine."""
+        return 0.0
 
     # Store
 
@@ -96,11 +109,11 @@ class SqlStore:
 
     async def apply(self, changes: Changes) -> None:
         names = [name for part in changes.parts if (name := _remembered_as(part))]
-        if not names:
-            await self._backend.write(steps_of(changes), only_ends=changes.only_ends)
-            return
-        steps = [*steps_of(changes), *self._backend.noting]
-        await self._backend.write(steps, lambda: self._remembered.forget(*names), only_ends=changes.only_ends)
+        steps, committed = steps_of(changes), None
+        if names:
+            steps, committed = [*steps, *self._backend.noting], lambda: self._remembered.forget(*names)
+        await self._backend.write(steps, committed, only_ends=changes.only_ends)
+        self.work.told(changes.events)
 
     async def sweep(self, now: Instant, *, retention: int) -> int:
         return await self._backend.write(sweep_steps(now, retention))

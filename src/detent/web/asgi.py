@@ -7,6 +7,7 @@ under the support id.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from time import perf_counter
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -35,12 +36,15 @@ log = logging.getLogger("detent.web")
 
 Scope = MutableMapping[str, Any]
 ErrorPage = Callable[[Request, OAuthError], Response]
+Observe = Callable[[str, int, str, float], None]  # endpoint, status, OAuth code or empty, seconds
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_HEADER_BYTES: Final = 16 * 1024
 MAX_HEADERS: Final = 100
+MOST_UNDER_WAY: Final = 1024  # at one endpoint: one that stands still holds up no other
+NOWHERE: Final = "none"  # the endpoint of what no route takes
 BODILESS: Final = frozenset({204, 304})  # RFC 9110 §6.4.1
 
 
@@ -48,11 +52,19 @@ class ClientGone(Exception):
     """The peer hung up before its request was complete."""
 
 
+class Crowd(msgspec.Struct):
+    """The connections of a server: how many are open, and how many were given up, by the status that told them so."""
+
+    open: int = 0
+    given_up: dict[int, int] = {}
+
+
 class Edge:
     """`hosts` are the `Host` values that are ours; paths in `any_host` are answered under any (health probes).
 
     `error_page` tells people what went wrong; without it they read JSON, as clients do. `proxies` is how many of the
-    operator's own proxies add to `X-Forwarded-For`; nothing beyond what they added is believed.
+    operator's own proxies add to `X-Forwarded-For`; nothing beyond what they added is believed. `observe` is told of
+    each answer, and how many seconds it took from the last byte of its request on.
     """
 
     def __init__(
@@ -63,7 +75,11 @@ class Edge:
         any_host: frozenset[str] = frozenset(),
         error_page: ErrorPage = error_response,
         proxies: int = 0,
+        observe: Observe = lambda endpoint, status, error, seconds: None,
     ) -> None:
+        self.crowd = Crowd()
+        self._observe = observe
+        self._under_way = dict.fromkeys(routes, 0)
         self._error_page = error_page
         self._proxies = proxies
         self._routes = routes
@@ -81,7 +97,12 @@ class Edge:
     async def answer(self, scope: Scope, receive: Receive) -> Response | None:
         """What to send; None where nobody is left to send it to."""
         try:
-            return await self._answer(self._head(scope), scope, receive)
+            request = self._head(scope)
+            route = self._route(request, scope)
+            if isinstance(route, Response):
+                self._observe(NOWHERE, route.status, route.error, 0.0)
+                return route
+            return await self._answer(route, request, receive)
         except ClientGone:
             return None
 
@@ -106,15 +127,29 @@ class Edge:
             repeated=frozenset(repeated),
         )
 
-    async def _answer(self, request: Request, scope: Scope, receive: Receive) -> Response:
+    async def _answer(self, route: Route, request: Request, receive: Receive) -> Response:
+        """Counted, timed from its last byte on, and refused at once where too many are under way."""
+        began = perf_counter()
+        full = self._under_way[route.path] >= MOST_UNDER_WAY
+        self._under_way[route.path] += 1
+        try:
+            if full:
+                raise TemporarilyUnavailable("The server is too busy just now; try again.", retry_after=1)
+            body = await _body(request, receive)
+            began = perf_counter()
+            response = await self._handled(route, msgspec.structs.replace(request, body=body))
+        except OAuthError as error:
+            response = refused(request, error, self._teller(request))
+        finally:
+            self._under_way[route.path] -= 1
+        self._observe(route.path, response.status, response.error, perf_counter() - began)
+        return response
+
+    async def _handled(self, route: Route, request: Request) -> Response:
         """Every way of ending, in one place."""
         tell = self._teller(request)
         try:
-            route = self._route(request, scope)
-            if isinstance(route, Response):
-                return route
-            body = await _body(request, receive)
-            response = await route.handler(msgspec.structs.replace(request, body=body))
+            response = await route.handler(request)
             return readable_by_everybody(response) if route.cors == "everybody" else response
         except OAuthError as error:
             return refused(request, error, tell)
@@ -122,11 +157,10 @@ class Edge:
             unavailable = TemporarilyUnavailable("The server cannot do this just now; try again.", retry_after=1)
             unavailable.detail = str(error)
             return refused(request, unavailable, tell)
-        except ClientGone:
-            raise
         except Exception:
             log.exception("fault %s %s support_id=%s", request.method, request.path, request.support_id)
-            return tell(request, ServerError("This is a fault of the server. Tell its operator the id."))
+            fault = ServerError("This is a fault of the server. Tell its operator the id.")
+            return msgspec.structs.replace(tell(request, fault), error=fault.code)
 
     def _teller(self, request: Request) -> ErrorPage:
         """Who reads an error here: a person at a page, or wherever nothing is; else a client."""
@@ -165,7 +199,7 @@ def refused(request: Request, error: OAuthError, tell: ErrorPage = error_respons
     level = logging.WARNING if error.status >= 500 else logging.INFO
     detail = error.detail or error.description
     log.log(level, "%s %d %s support_id=%s: %s", request.path, error.status, error.code, request.support_id, detail)
-    return tell(request, error)
+    return msgspec.structs.replace(tell(request, error), error=error.code)
 
 
 def _peer(connected: str, forwarded_for: str, proxies: int) -> str:
@@ -214,7 +248,7 @@ def _too_large(scope: Scope) -> bool:
 def _turned_away(request: Request, error: OAuthError, tell: ErrorPage = error_response) -> Response:
     """The answer to what no route takes; told to the log without the path, which may be anything."""
     log.info("%d %s support_id=%s: %s", error.status, error.code, request.support_id, error.description)
-    return tell(request, error)
+    return msgspec.structs.replace(tell(request, error), error=error.code)
 
 
 async def _send(response: Response, send: Send) -> None:

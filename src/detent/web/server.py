@@ -7,6 +7,7 @@ a URL may hold what a log must not.
 
 import asyncio
 import errno
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -14,15 +15,18 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+import msgspec
 import uvicorn
 
-from detent.web.protocol import Protocol
+from detent.web.asgi import Crowd, Edge
+from detent.web.protocol import Protocol, State
 
 Application = Callable[..., Awaitable[None]]
 Served = tuple[Application, list[socket.socket]]
 BACKLOG: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 30
-DRAIN_SECONDS: Final = 10
+DRAIN_SECONDS: Final = 7  # for the requests under way
+MOST_CONNECTIONS: Final = 10_000
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -70,6 +74,8 @@ class Server(uvicorn.Server):
             )
         )
         self.accepting = asyncio.Event()
+        crowd = application.crowd if isinstance(application, Edge) else Crowd()
+        self.server_state: State = State(crowd, _most_connections())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -79,20 +85,54 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    def stop(self) -> None:
-        """Finish the requests under way; asked a second time, do not."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
+
+class Ending(msgspec.Struct, frozen=True):
+    """`announced` is called with the signal; for `delay` seconds more requests are taken, each the last of its
+    connection, so that whoever sends them here can learn not to.
+    """
+
+    delay: float = 0
+    announced: Callable[[], None] = lambda: None
 
 
-async def serve_until_signal(served: Sequence[Served], ready: Callable[[], None]) -> None:
-    """Serve each application on its sockets until SIGINT or SIGTERM; `ready` is called once all of them accept."""
+AT_ONCE: Final = Ending()
+
+
+class _Stop:
+    """What a signal does: the first begins the end, the second makes it short."""
+
+    def __init__(self, servers: Sequence[Server], ending: Ending, loop: asyncio.AbstractEventLoop) -> None:
+        self._servers = servers
+        self._ending = ending
+        self._loop = loop
+        self._begun = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._begun:
+            for server in self._servers:
+                server.should_exit = server.force_exit = True
+        else:
+            self._begun = True
+            self._loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        self._ending.announced()
+        for server in self._servers:
+            server.server_state.ending = True
+        self._loop.call_later(self._ending.delay, self._close)
+
+    def _close(self) -> None:
+        for server in self._servers:
+            server.should_exit = True
+
+
+async def serve_until_signal(served: Sequence[Served], ready: Callable[[], None], ending: Ending = AT_ONCE) -> None:
+    """Serve each application on its sockets until SIGINT or SIGTERM; `ready` is called once all of them accept.
+
+    Then the requests under way are finished, unless a second signal comes.
+    """
     servers = [Server(application) for application, _ in served]
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for server in servers:
-            server.stop()
-
+    stop = _Stop(servers, ending, asyncio.get_running_loop())
     with _on_signal(stop):
         async with asyncio.TaskGroup() as running:
             for server, (_, sockets) in zip(servers, served, strict=True):
@@ -100,6 +140,14 @@ async def serve_until_signal(served: Sequence[Served], ready: Callable[[], None]
             for server in servers:
                 await server.accepting.wait()
             ready()
+
+
+def _most_connections() -> int:
+    """As many as there are descriptors for, beside those of store, keys and log."""
+    possible, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if possible == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return max(8, min(MOST_CONNECTIONS, possible - max(32, possible // 8)))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import count
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -23,7 +24,7 @@ from psycopg.errors import Diagnostic
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from detent.core.errors import Conflict, StoreUnavailable
-from detent.stores.backend import Counters
+from detent.stores.backend import Counters, Work
 from detent.stores.postgres.connection import Connection, Pool
 from detent.stores.rows import Row, Value
 from detent.stores.statements import Step
@@ -43,9 +44,14 @@ class Statements:
 
     def __init__(self, pool: Pool, *, patience: float) -> None:
         self.counters = Counters()
+        self.work = Work()
         self._pool = pool
         self._patience = patience
         self._under_way: set[asyncio.Task[Any]] = set()
+
+    @property
+    def waiting(self) -> int:
+        return self._pool.get_stats().get("requests_waiting", 0)
 
     def read(self, text: str, values: tuple[Value, ...]) -> Awaitable[list[Row]]:
         async def work(connection: Connection) -> list[Row]:
@@ -87,12 +93,14 @@ class Statements:
         raise AssertionError
 
     async def _carry_out(self, connection: Connection, steps: Sequence[Step]) -> int:
+        began = monotonic()
         if len(steps) == 1:
             changed = await self._changed(connection, steps[0])
         else:
             async with connection.transaction():
                 changed = sum([await self._changed(connection, step) for step in steps])
         self.counters.commits += 1
+        self.work.committed(1, monotonic() - began)
         return changed
 
     async def _changed(self, connection: Connection, step: Step) -> int:

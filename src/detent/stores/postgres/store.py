@@ -1,6 +1,7 @@
 """`Store` and `Directory` on one PostgreSQL database, shared by any number of processes."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -30,6 +31,7 @@ _SETTLED: Final = _ROWS + "{after}" + _IS_SETTLED + " ORDER BY written_by, seq L
 _BETWEEN: Final = _ROWS + "seq > ? AND seq <= ? AND " + _IS_SETTLED + " ORDER BY seq LIMIT ?"
 _ORDERED_BY_NUMBER: Final = "UPDATE event SET written_by = '0'"
 _UNSETTLED: Final = "SELECT 1 FROM event WHERE written_by >= pg_snapshot_xmin(pg_current_snapshot()) LIMIT 1"
+_CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 _PAUSES: Final = (0.005, 0.02, 0.1, 0.4)  # seconds in which what is committed is usually settled
 
 
@@ -64,6 +66,11 @@ class PostgresStore(SqlStore):
                 raise
             raise StoreUnavailable(f"PostgreSQL cannot be opened: {error}") from error
         return cls(Statements(pool, patience=patience), remembered=remembered)
+
+    async def clock_offset(self) -> float:
+        before = time.time()
+        [(there,)] = await self._backend.read(_CLOCK, ())
+        return float(there) - (before + time.time()) / 2
 
     async def apply(self, changes: Changes) -> None:
         """A restored log may come from another server, whose transactions say nothing of the order here."""

@@ -19,7 +19,7 @@ import apsw
 import msgspec
 
 from detent.core.errors import Conflict, StoreUnavailable
-from detent.stores.backend import Counters
+from detent.stores.backend import Counters, Work
 from detent.stores.rows import Row, Value
 from detent.stores.sqlite.reserve import Reserve
 from detent.stores.statements import Step
@@ -61,13 +61,14 @@ class GroupCommit:
         self, db: apsw.Connection, thread: ThreadPoolExecutor, reserve: Reserve, *, patience: float, waiting: int
     ) -> None:
         self.counters = Counters()
+        self.work = Work()
         self._db = db
         self._cursor = db.cursor()
         self._file = os.stat(db.filename)
         self._thread = thread
         self._reserve = reserve
         self._patience = patience
-        self._waiting = waiting
+        self._most = waiting
         self._loop = asyncio.get_running_loop()
         self._reads: deque[_Read] = deque()
         self._writes: deque[_Write] = deque()
@@ -76,6 +77,10 @@ class GroupCommit:
         self._retry: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
         self._broken = ""
+
+    @property
+    def waiting(self) -> int:
+        return len(self._reads) + len(self._writes)
 
     def read(self, text: str, values: tuple[Value, ...]) -> asyncio.Future[list[Row]]:
         deadline = self._admitted()
@@ -108,8 +113,8 @@ class GroupCommit:
             raise StoreUnavailable("The store is closed.")
         if self._broken:
             raise StoreUnavailable(self._broken)
-        if len(self._reads) + len(self._writes) >= self._waiting:
-            raise StoreUnavailable(f"{self._waiting} requests wait for the store already.")
+        if self.waiting >= self._most:
+            raise StoreUnavailable(f"{self._most} requests wait for the store already.")
         self._wake()
         return self._loop.time() + self._patience
 
@@ -161,6 +166,7 @@ class GroupCommit:
         batch = self._affordable(_portion(self._writes))
         if not batch:
             return
+        began = self._loop.time()
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
             for write in batch:
@@ -173,7 +179,7 @@ class GroupCommit:
         else:
             self._committing = True
             commit = self._loop.run_in_executor(self._thread, self._commit)
-            commit.add_done_callback(partial(self._finish, batch))
+            commit.add_done_callback(partial(self._finish, batch, began))
 
     def _outcome(self, steps: Sequence[Step]) -> int | Exception:
         """How many rows the steps changed, or why they changed none."""
@@ -214,7 +220,7 @@ class GroupCommit:
         except OSError:
             return False
 
-    def _finish(self, batch: list[_Write], commit: asyncio.Future[None]) -> None:
+    def _finish(self, batch: list[_Write], began: float, commit: asyncio.Future[None]) -> None:
         self._committing = False
         for write in batch:
             if write.committed:
@@ -223,6 +229,7 @@ class GroupCommit:
             self._failed(batch, error)
         else:
             self.counters.commits += 1
+            self.work.committed(len(batch), self._loop.time() - began)
             _answer(batch)
             if not self._reserve.whole:
                 self._reserve.refill()
