@@ -18,7 +18,7 @@ from detent.core.exchange import Response
 from detent.web.asgi import BODILESS, MAX_HEADER_BYTES, Crowd, Edge
 
 REQUEST_SECONDS: Final = 5.0  # from its first byte, or the start of its connection, to its last
-READ_SECONDS: Final = 5.0  # for an answer to be taken
+READ_SECONDS: Final = 10.0  # for an answer to be taken
 _MOST_HEAD: Final = 4 * MAX_HEADER_BYTES  # bytes of a head that does not end; what does is judged by the edge
 _NO_HEADER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 §5.5: what would end a header early
 _TELLS: Final = {
@@ -101,8 +101,12 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self.pipeline and not self.transport.is_closing():
-            self.server_state.waiting[self] = None
+        if self.pipeline or self.transport.is_closing():
+            return
+        self.server_state.waiting[self] = None
+        if not self._whole:  # what has come of the next one had to wait for us: its time begins now
+            self._in_time()
+            self._due = self.loop.call_later(REQUEST_SECONDS, self._too_late)
 
     def timeout_keep_alive_handler(self) -> None:
         self._close()
