@@ -8,9 +8,10 @@ room for another connection the one goes that has kept us waiting longest. The r
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -48,6 +49,18 @@ class State(ServerState):
         return longest is not None
 
 
+class _Flow(FlowControl):
+    """Nothing more is read while a request waits for those before it (attack H12); uvicorn reads on at each of them."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Collection[object]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
+
+
 class Protocol(HttpToolsProtocol):
     server_state: State
 
@@ -55,10 +68,12 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **named)
         self._due: asyncio.TimerHandle | None = None
         self._whole = True  # what has come so far
-        self._head: int | None = None  # bytes of the head that is coming
+        self._head: int | None = None  # bytes of the head that is coming, after those that it began with
+        self._begun = False  # a request, by the bytes that came last
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         if self.server_state.has_room():
             self.server_state.waiting[self] = None
             self._due = self.loop.call_later(REQUEST_SECONDS, self._too_late)
@@ -75,19 +90,20 @@ class Protocol(HttpToolsProtocol):
         self.server_state.crowd.open = len(self.connections)
 
     def data_received(self, data: bytes) -> None:
+        self._begun = False
         super().data_received(data)
         if self._whole:
             return
         if self._due is None:
             self._due = self.loop.call_later(REQUEST_SECONDS, self._too_late)
-        if self._head is not None:
+        if self._head is not None and not self._begun:
             self._head += len(data)
             if self._head > _MOST_HEAD:
                 self.give_up(431)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._whole, self._head = False, 0
+        self._whole, self._head, self._begun = False, 0, True
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
