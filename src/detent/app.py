@@ -148,6 +148,7 @@ class House:
         client_id_metadata_documents: bool = False,
         registering: Literal["off", "token", "open"] = "off",
         registration_scopes: tuple[str, ...] = (),
+        registration_pkce: bool = True,
         software_statement_issuers: Mapping[str, str] = {},
         node: str = "",
         assertion_audience: assertion.AudienceRule = "endpoint",
@@ -199,7 +200,9 @@ class House:
             dpop.feature(issuer, self.handles),
             par.feature(outside.store, outside.entropy, self._check_asked, self._offered),
             *((client_id_metadata.feature(documents),) if documents else ()),
-            registration.feature(self._registration(registering, registration_scopes, software_statement_issuers)),
+            registration.feature(
+                self._registration(registering, registration_scopes, registration_pkce, software_statement_issuers)
+            ),
             jar.feature(issuer, self.client_keys, self.outbound.fetch if request_uri else None),
             *((status_list.feature(issuer, *published, status_list_ttl),) if status_list_ttl else ()),
             self._jwt_refresh_tokens(),
@@ -246,13 +249,14 @@ class House:
         )
 
     def _registration(
-        self, mode: Literal["off", "token", "open"], scopes: tuple[str, ...], issuers: Mapping[str, str]
+        self, mode: Literal["off", "token", "open"], scopes: tuple[str, ...], pkce: bool, issuers: Mapping[str, str]
     ) -> Registration | None:
         outside = self.outside
         return None if mode == "off" else Registration(
             self.issuer,
             mode,
             scopes,
+            pkce,
             outside.store,
             outside.clock,
             outside.entropy,

@@ -148,6 +148,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     registration_scopes: Annotated[
         str, About("The scopes of APIs that clients which register themselves may ask for, with blanks between.")
     ] = ""
+    registration_pkce: Annotated[
+        bool,
+        About("Whether clients that register themselves with a secret or keys must use PKCE; else a nonce will do."),
+    ] = True
     software_statements: Annotated[
         str,
         About("Whose software statements count: ISSUER=JWKS_URL pairs with blanks between (RFC 7591 §2.3)."),

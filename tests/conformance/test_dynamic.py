@@ -1,5 +1,5 @@
 """Modules of the suite's plan oidcc-dynamic-certification that are about tokens, userinfo and sectors, each as one
-test of its name; those about registration itself are in tests/endpoints/test_registration.py.
+test of its name; those about registration, keys and request objects are in test_dynamic_registration.py.
 
 Clients that register themselves cannot do without PKCE here, so these send it.
 """

@@ -101,6 +101,7 @@ async def opened(
             client_id_metadata_documents=settings.client_id_metadata_documents,
             registering=settings.registration,
             registration_scopes=tuple(settings.registration_scopes.split()),
+            registration_pkce=settings.registration_pkce,
             software_statement_issuers=software_statement_issuers(settings),
             node=settings.node_name or socket.gethostname(),
             assertion_audience="issuer" if settings.profile == "oauth21" else "endpoint",

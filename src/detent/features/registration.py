@@ -78,6 +78,7 @@ class Registration:
         issuer: str,
         mode: Mode,
         scopes: tuple[str, ...],
+        pkce: bool,
         store: Store,
         clock: Clock,
         entropy: Entropy,
@@ -89,6 +90,7 @@ class Registration:
         self._issuer = issuer
         self._mode = mode
         self._scopes = scopes
+        self._pkce = pkce
         self._store = store
         self._clock = clock
         self._entropy = entropy
@@ -105,6 +107,7 @@ class Registration:
         metadata = read_metadata(given)
         fields = fields_of(metadata, TRUSTED_GRANTS if presented else OPEN_GRANTS, self._scopes)
         fields["metadata"] = more_of(given, self._known())
+        fields["require_pkce"] = self._pkce or metadata.token_endpoint_auth_method == "none"
         if presented is None:
             self._flood.count(request.peer, self._clock.now(), "clients were registered")
         token = TOKEN_PREFIX + base64.urlsafe_b64encode(self._entropy.token_bytes(32)).rstrip(b"=").decode()
