@@ -29,7 +29,7 @@ class Line:
         self._questions = count(1)
         self._at, self._how = 0, CUTS[0]
         self._tasks: set[asyncio.Task[None]] = set()
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: set[Ends] = set()
         self.happened = False
 
     @contextmanager
@@ -40,9 +40,9 @@ class Line:
         self._at = 0
 
     def cut_all(self) -> None:
-        """Every connection there is, at whatever it is."""
-        for writer in tuple(self._open):
-            writer.transport.abort()
+        """Every connection there is, at whatever it is; from any thread."""
+        for ends in tuple(self._open):
+            self._server.get_loop().call_soon_threadsafe(ends.abort)
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
@@ -59,12 +59,12 @@ class Line:
         with suppress(OSError):
             up, down = await asyncio.open_unix_connection(self._socket)
             ends = Ends(reader, writer, up, down)
-            self._open.add(writer)
+            self._open.add(ends)
             for work in (self._ask(ends), self._answer(ends)):
                 task = asyncio.create_task(ends.until_it_breaks(work))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-                task.add_done_callback(lambda _: self._open.discard(writer))
+                task.add_done_callback(lambda _: self._open.discard(ends))
 
     async def _ask(self, ends: "Ends") -> None:
         ends.server.write(await startup(ends.from_client))

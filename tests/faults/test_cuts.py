@@ -4,6 +4,8 @@ Fault row F8. An answer that is cut after the commit leaves an outcome that dete
 does not ask a second time, since it would find its own first time and take it for somebody else's.
 """
 
+import asyncio
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -16,8 +18,9 @@ from detent.core.changes import Changes
 from detent.core.errors import StoreUnavailable
 from detent.stores.postgres import PostgresStore
 from tests.faults.line import CUTS, Cut, Line, line_to
+from tests.faults.nodes import Crowd, Installation, nodes
 from tests.history.recorded import Recorded
-from tests.postgres import database_of
+from tests.postgres import database_of, running_cluster
 from tests.serving import REDIRECT_URI, VAULT, VERIFIER, running
 
 pytestmark = pytest.mark.slow
@@ -25,6 +28,7 @@ KEY = "retry-key-of-22-chars-"
 Cutting = AbstractContextManager[None]
 PATIENCE = 0.4  # seconds of silence until an outcome counts as unknown
 OPERATIONS = ("rotation_with_a_key", "rotation_with_nothing", "redemption", "revocation", "kill")
+UNDER_LOAD = int(os.environ.get("FAULTS_CUTS", "5"))
 MOST = 40  # questions of an operation
 
 
@@ -140,6 +144,27 @@ def test_fault_f8_a_line_that_breaks_at_any_question_leaves_it_done_or_undone_an
 ) -> None:
     assert questions_cut(run, line, operation, how) >= 2
     assert [str(violation) for violation in run.violations()] == []
+
+
+def test_fault_f8_connections_cut_under_load_lose_nothing_and_sign_nobody_out(tmp_path: Path) -> None:
+    with running_cluster() as cluster, line_to(cluster.new_database()) as line:
+        installation = Installation(tmp_path, line.conninfo)
+        with nodes(installation, 2) as started:
+            crowd = Crowd(installation)
+            crowd.urls = [node.url for node in started]
+
+            async def story() -> None:
+                running = asyncio.create_task(crowd.run(16))
+                for _ in range(UNDER_LOAD):
+                    before = len(crowd.answered)
+                    while len(crowd.answered) < before + 16 and not crowd.refused:  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
+                    line.cut_all()
+                crowd.stop()
+                await running
+
+            asyncio.run(asyncio.wait_for(story(), 60 + 20 * UNDER_LOAD))
+    assert (crowd.refused, crowd.violations()) == ([], [])
 
 
 def success_is_guessed(run: Recorded, patch: pytest.MonkeyPatch) -> None:

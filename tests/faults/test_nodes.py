@@ -1,6 +1,7 @@
 """Many nodes on one PostgreSQL: who asks which of them makes no difference, and none of them can be missed."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from tests.postgres import Cluster, running_cluster
 
 pytestmark = pytest.mark.slow
 WAYS = 24
+RESTARTS = int(os.environ.get("FAULTS_RESTARTS", "4"))  # of PostgreSQL, in each way
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +151,7 @@ def test_a_database_that_crashes_and_comes_back_loses_nothing_and_nobody_is_sign
 
     async def story() -> None:
         running = asyncio.create_task(crowd.run(16))
-        for _ in range(4):
+        for _ in range(RESTARTS):
             await asyncio.sleep(0.7)
             await asyncio.to_thread(cluster.stop, mode)
             await asyncio.to_thread(cluster.start)
