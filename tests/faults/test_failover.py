@@ -23,6 +23,12 @@ def folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+async def goes_on(crowd: Crowd, running: "asyncio.Task[None]") -> None:
+    before = len(crowd.answered)
+    while len(crowd.answered) < before + 16 and not crowd.refused and not running.done():  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+
+
 def history(
     trio: Trio, tmp_path: Path, *, failovers: int, lose: bool = False, detent: list[str] = DETENT, **settings: str
 ) -> Crowd:
@@ -34,12 +40,11 @@ def history(
 
         async def story() -> None:
             running = asyncio.create_task(crowd.run(16))
+            await goes_on(crowd, running)
             for _ in range(failovers):
                 await asyncio.sleep(1)
                 await asyncio.to_thread(trio.fail_over, lose=lose)
-                before = len(crowd.answered)
-                while len(crowd.answered) < before + 16 and not crowd.refused and not running.done():  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+                await goes_on(crowd, running)
             crowd.stop()
             await running
 
