@@ -45,9 +45,10 @@ class Installation:
         self.person: dict[str, str] = {}
 
     @contextmanager
-    def node(self, name: str = "node") -> Iterator["Node"]:
+    def node(self, name: str = "node", detent: list[str] | None = None) -> Iterator["Node"]:
         log = self.folder / f"{name}.log"
-        with process(log, "serve", "--port", "0", env=self.env, detent=self._detent) as started, Node(started) as node:
+        how = detent or self._detent
+        with process(log, "serve", "--port", "0", env=self.env, detent=how) as started, Node(started) as node:
             yield node
 
     def furnish(self) -> None:
@@ -104,6 +105,7 @@ class Crowd:
         self.urls: list[str] = []
         self.answered: list[float] = []  # when a refresh was answered with tokens, time.monotonic()
         self.refused: list[str] = []
+        self.failed: list[str] = []  # answers that are neither tokens nor a refusal nor 503
 
     async def run(self, clients: int) -> None:
         """Until `stop`; every client has signed in when the first one refreshes."""
@@ -137,6 +139,8 @@ class Crowd:
                 self.refused.append(answer.text)
                 return
             else:
+                if answer and answer.status_code != 503:
+                    self.failed.append(f"{answer.status_code} {answer.text}")
                 await asyncio.sleep(0.02)
 
     async def _ask(

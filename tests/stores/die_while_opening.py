@@ -4,6 +4,7 @@ Prints how many processes died. A script of its own because it forks.
 """
 
 import os
+import signal
 import sys
 from itertools import count
 from pathlib import Path
@@ -19,7 +20,7 @@ def die_before(number: int, path: Path) -> NoReturn:
 
     def trace(_: apsw.Cursor, __: str, ___: object) -> bool:
         if next(left) == number:
-            os._exit(9)
+            os.kill(os.getpid(), signal.SIGKILL)
         return True
 
     apsw.connection_hooks.append(lambda db: db.set_exec_trace(trace))
@@ -36,6 +37,6 @@ for number in count(1):
     if os.waitstatus_to_exitcode(status) == 0:
         (folder / f"dead-{number:03}.db").unlink()
         break
-    if os.waitstatus_to_exitcode(status) != 9:
+    if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
         sys.exit("opening failed")
 print(number - 1)  # noqa: T201

@@ -10,6 +10,7 @@ from detent.cli.config import config
 from detent.cli.doctor import doctor
 from detent.cli.families import family
 from detent.cli.keys import key
+from detent.cli.migrate import migrate
 from detent.cli.recovery import backup, restore
 from detent.cli.registration_tokens import registration_token
 from detent.cli.serve import serve
@@ -37,6 +38,7 @@ for command in (
     config,
     backup,
     restore,
+    migrate,
     doctor,
     clock,
     registration_token,

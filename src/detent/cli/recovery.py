@@ -14,6 +14,7 @@ from detent.core.errors import StoreUnavailable
 from detent.core.rollback import Mark
 from detent.settings import Settings
 from detent.stores.sqlite.backup import back_up, put_in_place
+from detent.stores.sqlite.leaving import take_for_home
 
 _BY_ITS_OWN_TOOLS = (
     "The store is in PostgreSQL: copy and restore it with its own tools (pg_basebackup, a WAL archive), and after a "
@@ -58,6 +59,8 @@ def restore(as_json: bool, data: str | None, config: Path | None, file: Path | N
             raise Failure("not_here", _BY_ITS_OWN_TOOLS)
         with served(settings.data, alone=True):
             aside = put_in_place(file, settings.data / STORE_FILE) if file else None
+            if not settings.store:
+                take_for_home(settings.data / STORE_FILE)
             return asyncio.run(_restored(settings, aside))
 
     show(answered(work, as_json), as_json)

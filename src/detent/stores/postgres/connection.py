@@ -34,16 +34,20 @@ _DEFAULTS: Final = {
 }
 
 
-def new_pool(conninfo: str, *, connections: int, waiting: int, patience: float) -> Pool:
-    """A closed pool; `conninfo` is a libpq string or URI and wins over the defaults. Raises StoreUnavailable."""
+def address(conninfo: str) -> str:
+    """`conninfo` is a libpq string or URI and wins over the defaults. Raises StoreUnavailable."""
     try:
-        whole = make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(conninfo)})
+        return make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(conninfo)})
     except psycopg.ProgrammingError as error:
         raise StoreUnavailable(
             "The PostgreSQL address cannot be read: it is a libpq URI or key=value string."
         ) from error
+
+
+def new_pool(conninfo: str, *, connections: int, waiting: int, patience: float) -> Pool:
+    """A closed pool. Raises StoreUnavailable."""
     return AsyncConnectionPool(
-        whole,
+        address(conninfo),
         connection_class=Connection,
         kwargs={"autocommit": True, "prepare_threshold": None, "cursor_factory": AsyncRawCursor},
         min_size=1,

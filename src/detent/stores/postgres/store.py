@@ -13,7 +13,7 @@ from detent.core.changes import Changes, Restored
 from detent.core.errors import StoreUnavailable
 from detent.stores import rows
 from detent.stores.migrations import known_migrations
-from detent.stores.postgres.connection import check_server, new_pool
+from detent.stores.postgres.connection import Connection, check_server, new_pool
 from detent.stores.postgres.migrations import migrate
 from detent.stores.postgres.statements import Statements
 from detent.stores.sql_store import SqlStore
@@ -60,6 +60,7 @@ class PostgresStore(SqlStore):
             async with pool.connection() as connection:
                 await check_server(connection, replicated=replicated)
                 await migrate(connection, known_migrations("postgres"))
+                await _refuse_moved(connection)
         except (psycopg.Error, PoolTimeout, StoreUnavailable) as error:
             await pool.close()
             if isinstance(error, StoreUnavailable):
@@ -90,3 +91,14 @@ class PostgresStore(SqlStore):
 
     async def audit_rows_between(self, after: int, until: int, *, limit: int = 100) -> Sequence[AuditRow]:
         return [rows.audit_row(row) for row in await self._backend.read(_BETWEEN, (after, until, limit))]
+
+
+async def _refuse_moved(connection: Connection) -> None:
+    cursor = await connection.execute("SELECT moved FROM installation")
+    [(home,)] = await cursor.fetchall()
+    if home:
+        raise StoreUnavailable(
+            f"The move into this database was undone: the store is in {home} again. Take the setting `store` out to "
+            "serve that one (if it says that it is not there, give `detent migrate --to ADDRESS --undo` again), or "
+            "name another database."
+        )

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Final
 
 import apsw
+import msgspec
 
 from detent.core.errors import StoreUnavailable
 from detent.stores.migrations import known_migrations
+from detent.stores.moving import Gone
 from detent.stores.sqlite.migrations import migrate, schema_number
 
 OLDEST_SQLITE: Final = (3, 51, 3)  # older ones can lose a commit when two connections reset the WAL at once
@@ -33,14 +35,14 @@ PRAGMAS: Final[dict[str, str | int]] = {
 }
 
 
-def open_connection(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+def open_connection(path: Path, *, vfs: str | None = None, even_if_moved: bool = False) -> apsw.Connection:
     """An up-to-date store at `path`, made if there is none. It never waits for a lock later on: the loop must not."""
     _check_version(apsw.sqlite_lib_version())
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
             _create(path)
-            return _opened(path, vfs)
+            return _opened(path, vfs, even_if_moved)
         except (apsw.Error, OSError) as error:
             # SQLite does not wait where two that wait would lock each other out: two first starts at once.
             if not isinstance(error, apsw.BusyError) or time.monotonic() >= deadline:
@@ -48,7 +50,7 @@ def open_connection(path: Path, *, vfs: str | None = None) -> apsw.Connection:
         time.sleep(0.01)
 
 
-def _opened(path: Path, vfs: str | None) -> apsw.Connection:
+def _opened(path: Path, vfs: str | None, even_if_moved: bool) -> apsw.Connection:
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
     try:
         db.set_busy_timeout(_PATIENCE * 1000)
@@ -56,11 +58,28 @@ def _opened(path: Path, vfs: str | None) -> apsw.Connection:
         schema_number(db, known)  # before anything is changed in a file that may not be ours
         _set_pragmas(db)
         migrate(db, known)
+        if not even_if_moved:
+            _refuse_moved(db)
         db.set_busy_timeout(0)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _refuse_moved(db: apsw.Connection) -> None:
+    if gone := gone_from(db):
+        raise StoreUnavailable(
+            f"The store {db.filename} was moved to {gone.place}, and what happened there is not in it. Serve that one: "
+            "set `store` to its address. Nobody has served it yet, and you want this one back: "
+            "`detent migrate --to ADDRESS --undo`. It is lost: `detent restore`, and everybody signs in again."
+        )
+
+
+def gone_from(db: apsw.Connection) -> Gone | None:
+    """Where the store is now, if it left this file."""
+    [[text]] = db.execute("SELECT moved FROM installation").fetchall()
+    return msgspec.json.decode(str(text), type=Gone) if text else None
 
 
 def _check_version(text: str) -> None:
