@@ -37,7 +37,10 @@ from detent.features.status_list import DEFAULT_TTL
 from detent.grants.authorization_code import CODE_LIFE, sealed_code
 from detent.identity.passwords import CHEAP, Passwords
 from detent.identity.throttle import Allowances
+from detent.keys.database import DatabaseKeys
 from detent.keys.file import FileKeys
+from detent.keys.kek import Keks
+from detent.ports import Keys
 from detent.resource_server import BearerGuard
 from detent.stores.memory import MemoryStore
 from detent.stores.postgres import PostgresStore
@@ -218,7 +221,7 @@ PEOPLE = {"test": "test", "ada": "lovelace"}
 CONFIDENTIAL = ("testclient", "web", "other", "machine", "demo-api")
 
 
-def client(name: str, kind: ClientKind, keys: FileKeys, **more: Any) -> Client:
+def client(name: str, kind: ClientKind, keys: Keys, **more: Any) -> Client:
     public = KINDS[kind].public
     method: AuthMethod = "none" if public else "client_secret_basic"
     secrets = () if public else (secret_digest(SECRET, keys, START),)
@@ -235,7 +238,7 @@ def client(name: str, kind: ClientKind, keys: FileKeys, **more: Any) -> Client:
     )  # fmt: skip
 
 
-def cast(keys: FileKeys) -> Iterator[Part]:
+def cast(keys: Keys) -> Iterator[Part]:
     strict = Overrides(rotating=True, overlap=0)
     yield InsertClient(client("testclient", "web", keys, grant_types=("password", "refresh_token"), overrides=strict))
     yield InsertClient(client("other", "web", keys, overrides=strict))
@@ -281,22 +284,28 @@ def running(
     at: Loopback | None = None,
     status_list_ttl: Seconds | None = DEFAULT_TTL,
     outbound: Outbound | None = None,
+    kek: Path | None = None,
     more: MoreFeatures = no_more,
     sqlite: dict[str, Any] = {},  # noqa: B006
     **settings: Any,
 ) -> Iterator[Detent]:
     """A house with the whole cast, served until the block ends; opened again on its folder and clock, it goes on.
 
-    `store` is a kind, or how to open one; `sqlite` is how one of that kind is opened. `public` is an issuer as behind
-    a proxy; the demo API, which fetches its keys, needs the real one. `settings` are further ones of `House`.
+    With `kek`, the file of a key-encryption key, the keys are in the store. `store` is a kind, or how to open one;
+    `sqlite` is how one of that kind is opened. `public` is an issuer as behind a proxy; the demo API, which fetches its
+    keys, needs the real one. `settings` are further ones of `House`.
     """
     clock, sink = clock or ManualClock(START), ListSink()
-    keys = FileKeys.open(keys_folder, clock)
     issuer, api = at or Loopback(), Loopback()
     with ServerThread() as thread:
         opened: Any = thread.call(_opened_store(store or STORE, folder, sqlite))
         if hasattr(opened, "close"):
             thread.at_exit(opened.close)
+        keys: FileKeys | DatabaseKeys = (
+            thread.call(DatabaseKeys.open(opened, opened, Keks(kek), clock))
+            if kek
+            else FileKeys.open(keys_folder, clock)
+        )
         passwords = Passwords(CHEAP)
         outside = Outside(opened, opened, keys, clock, SystemEntropy(), sink, passwords)
         built = House(

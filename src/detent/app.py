@@ -235,6 +235,7 @@ class House:
             self._error_page,
             proxies,
             outside.metrics.answered,
+            outside.keys.look_again,
         )
         operators = {route.path: route for route in OperatorEndpoints(self.health, outside.metrics.page).routes()}
         self.operator_asgi = Edge(operators, frozenset(), outside.entropy, frozenset(operators))

@@ -2,7 +2,7 @@
 
 `Store` is the hot port: few verbs, one write door. `Directory` only reads, for people and for lists; so a
 dashboard never widens the hot port. Every store passes the same contract suite (detent.testing.store_contract).
-Errors: `Conflict` and `StoreUnavailable` of core/errors.py, nothing else.
+Errors: `Conflict` and `StoreUnavailable` of core/errors.py, nothing else; of keys `KeyUnknown`.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import msgspec
 
 from detent.core.api import Api, SigningAlg
 from detent.core.audit import AuditLink, AuditRow
-from detent.core.changes import Changes, Record
+from detent.core.changes import Changes, Identity, Record
 from detent.core.client import Client
 from detent.core.consent import Consent
 from detent.core.events import Event
@@ -21,14 +21,19 @@ from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject
 from detent.core.people import User
 from detent.core.session import Session, SessionLife
 from detent.core.webhook import Webhook
+from detent.core.wrapped_key import WrappedKeys
 
 
 class Installation(msgspec.Struct, frozen=True):
-    """Which store this is. `restore_epoch` rises with each restore of a backup, `server_epoch` with each cut-off."""
+    """Which store this is. `restore_epoch` rises with each restore of a backup, `server_epoch` with each cut-off,
+    `keys_version` with each change of the keys in it.
+    """
 
     store_id: str
     restore_epoch: int = 0
     server_epoch: int = 0
+    keys_version: int = 0
+    identity: Identity = Identity()
 
 
 class Pulse(msgspec.Struct, frozen=True):
@@ -179,6 +184,14 @@ class Directory(Protocol):
 
     async def last_link(self) -> AuditLink | None: ...
 
+    async def wrapped_keys(self) -> WrappedKeys:
+        """The keys that are in the store; never from memory."""
+        ...
+
+    async def time(self) -> float | None:
+        """The time by the clock of the database, Unix seconds; None where that is this machine's."""
+        ...
+
     async def webhooks(self) -> Sequence[Webhook]:
         """All of them, by id."""
         ...
@@ -195,14 +208,29 @@ class SecretKeys(msgspec.Struct, frozen=True):
 
 
 class Keys(Protocol):
-    """Private material, held outside the store. Answers come from memory; a rotation is seen within seconds."""
+    """Private material, which nobody reads who has the store alone. Answers come from memory; a rotation is seen
+    within seconds.
+    """
+
+    async def provide(self, alg: SigningAlg) -> None:
+        """Make the first key of this algorithm, if there is none: before anybody needs it."""
+        ...
+
+    def missed(self) -> None:
+        """Something names a key that is not known here. Raises KeyUnknown if that may be because it is new.
+
+        Whoever catches it waits for `look_again` and asks once more; who invents keys causes one look a second.
+        """
+        ...
+
+    async def look_again(self) -> None: ...
 
     def signing_kid(self, alg: SigningAlg) -> str:
         """The `kid` that signs now."""
         ...
 
     def sign(self, alg: SigningAlg, typ: str, claims: dict[str, Any]) -> str:
-        """A compact JWS (RFC 7515) with `alg` and `kid` set; CPU only."""
+        """A compact JWS (RFC 7515) with `alg` and `kid` set; CPU only. Raises KeyUnknown if there is no key."""
         ...
 
     def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:

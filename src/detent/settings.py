@@ -28,6 +28,7 @@ DEFAULT: Final = "default"
 
 Profile = Literal["oidc", "oauth21"]
 Registering = Literal["off", "token", "open"]
+KeysIn = Literal["directory", "store"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -65,6 +66,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store_connections: Annotated[
         int, About("How many connections to PostgreSQL this node opens at most.", low=1, high=1000)
     ] = 10
+    keys: Annotated[
+        KeysIn,
+        About("Where the keys are: in `keys/` of the data `directory`, the same on every node, or in the `store`."),
+    ] = "directory"
+    key_encryption_key: Annotated[
+        Path,
+        About("The file of the key-encryption key that wraps keys in the store; `detent key new-kek` prints one."),
+    ] = Path(".detent", "kek")
     host: Annotated[
         str,
         About(
@@ -304,10 +313,10 @@ def _from_file(config: Path | None, data: Path, problems: list[Problem]) -> dict
             problems.append(_unknown(name, source, list(DECLARED)))
         elif name == "data" and not config:
             problems.append(Problem(name, source, "a file in the data directory cannot say where that is. Remove it."))
+        elif DECLARED[name].type is Path and isinstance(value, str):
+            given[name] = _Given(path.parent / value, source, is_text=False)
         else:
             given[name] = _Given(value, source, is_text=False)
-    if "data" in given and isinstance(table["data"], str):
-        given["data"] = msgspec.structs.replace(given["data"], value=path.parent / table["data"])
     return given
 
 

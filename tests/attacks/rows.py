@@ -9,7 +9,10 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 COUNTS: Final = {"A": 9, "C": 14, "D": 5, "K": 12, "R": 18, "T": 27, "U": 6, "V": 7}
-MORE: Final = ("M3", "M4", "M5", "S1", "S4", "S6", "F2", "F3", "F4", "F5", "F10", "F12", "F24", "L7", "X6", "X12")
+MORE: Final = (
+    "M3", "M4", "M5", "S1", "S4", "S6", "F2", "F3", "F4", "F5", "F10", "F12", "F24",
+    "L3", "L4", "L5", "L7", "L10", "X6", "X12",
+)  # fmt: skip
 ROWS: Final = (*(f"{letter}{n}" for letter, count in COUNTS.items() for n in range(1, count + 1)), *MORE)
 
 ELSEWHERE: Final = {

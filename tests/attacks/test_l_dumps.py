@@ -20,12 +20,14 @@ import pytest
 from detent.core.exchange import Form
 from detent.core.family import Family
 from detent.grants.authorization_code import sealed_code
+from detent.keys.kek import Keks, new_kek
+from detent.keys.ring import KeysError
 from detent.ports import SecretKeys
 from detent.system import SystemEntropy
 from detent.tokens.handle import Handles
 from tests.attacks.canary import Life
 from tests.attacks.outcomes import assert_refused, assert_unharmed, signed_in
-from tests.serving import START, VAULT, Detent
+from tests.serving import START, VAULT, Detent, running
 
 
 def dump(folder: Path, copy: Path) -> tuple[bytes, str]:
@@ -173,3 +175,58 @@ def test_attack_l3_what_is_stored_of_a_secret_is_no_secret(standing: Detent) -> 
     password_hash = standing.user("test").password_hash
     assert password_hash.startswith("$argon2id$")
     assert_refused(standing.token("testclient", **(form | {"password": password_hash})))
+
+
+def kek_file(path: Path) -> Path:
+    path.write_text(new_kek())
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.sqlite
+def test_attack_l3_keys_in_the_store_are_of_no_use_without_their_key_encryption_key(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    keks, others = Keks(kek_file(tmp_path / "kek")), Keks(kek_file(tmp_path / "other"))
+    with running(tmp_path / "data", tmp_path / "none", "sqlite", kek=keks.path) as detent:
+        mine = signed_in(detent, "testclient")
+        family = detent.family(mine["refresh_token"])
+        wrapped = detent.thread.call(detent.store.wrapped_keys()).keys
+        raw, text = dump(tmp_path / "data", tmp_path / "leaked")
+        assert {each.purpose for each in wrapped} == {"RS256", "handle", "pepper", "audit"}
+        for each in wrapped:
+            assert each.wrapped.hex() in text.lower(), "the dump is a whole one"
+        for _, material in keks.unwrap(wrapped):
+            for part in (material[-32:], material[len(material) // 2 :][:32]):  # of an RSA key the primes too
+                assert part not in raw
+                assert part.hex() not in text.lower()
+
+        for each in wrapped:
+            for posed in (each, msgspec.structs.replace(each, kek=others.first())):
+                with pytest.raises(KeysError):
+                    others.unwrap([posed])
+            for guess in (each.wrapped[:32], each.wrapped[-32:], each.wrapped[12:44]):
+                forged = Handles(Guessed(family.handle_key, guess), SystemEntropy()).refresh_token(family)
+                assert_refused(detent.refresh("testclient", forged))
+        assert_unharmed(detent, "testclient", [mine])
+
+
+def test_attack_l3_what_is_said_of_a_wrapped_key_cannot_be_exchanged_in_the_store(tmp_path: Path) -> None:
+    """Whoever can write to the store makes no retired key sign again, and no key of one purpose serve another."""
+    (tmp_path / "data").mkdir()
+    keks = Keks(kek_file(tmp_path / "kek"))
+    with running(tmp_path / "data", tmp_path / "none", "memory", kek=keks.path) as detent:
+        wrapped = detent.thread.call(detent.store.wrapped_keys()).keys
+    assert len(keks.unwrap(wrapped)) == len(wrapped)
+    for each in wrapped:
+        for change in (
+            {"id": "7"},
+            {"purpose": "pepper" if each.purpose != "pepper" else "audit"},
+            {"purpose": "another"},
+            {"created_at": each.created_at - 1},
+            {"use_from": START + 1},
+            {"wrapped": each.wrapped[:-1] + bytes([each.wrapped[-1] ^ 1])},
+            {"wrapped": each.wrapped[:11]},
+            {"wrapped": b""},
+        ):
+            with pytest.raises(KeysError, match="not what was put there"):
+                keks.unwrap([msgspec.structs.replace(each, **change)])

@@ -16,7 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from detent.cli import main
-from detent.cli.office import KEYS_FOLDER, Office, opened
+from detent.cli.identity import KEYS_FOLDER
+from detent.cli.office import Office, opened
 from detent.client_auth.secret import is_secret_of
 from detent.core.client import Client
 from detent.core.events import Event

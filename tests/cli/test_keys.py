@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from detent.cli.office import KEYS_FOLDER
+from detent.cli.identity import KEYS_FOLDER
 from tests.cli.conftest import Cli
 
 

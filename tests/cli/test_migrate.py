@@ -15,8 +15,9 @@ import apsw
 import psycopg
 import pytest
 
+from detent.cli.identity import KEYS_FOLDER
 from detent.cli.mark import MARK_FILE
-from detent.cli.office import KEYS_FOLDER, STORE_FILE
+from detent.cli.office import STORE_FILE
 from detent.stores.moving import NOT_MOVED, ONLY_THERE, planned
 from detent.stores.postgres.arriving import Target
 from detent.stores.sqlite.connection import open_connection

@@ -4,6 +4,7 @@ test of its name; those about registration, keys and request objects are in test
 Clients that register themselves cannot do without PKCE here, so these send it.
 """
 
+import asyncio
 import json
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
@@ -96,7 +97,7 @@ def test_oidcc_server_rotate_keys(provider: Detent) -> None:
     with registered(provider) as party:
         before = {key["kid"] for key in provider.http.get(party.told["jwks_uri"]).json()["keys"]}
         first = tokens_of(party)
-        keys.rotate("RS256")
+        asyncio.run(keys.rotate("RS256"))
         provider.clock.advance(2 * 3600)
         after = {key["kid"] for key in provider.http.get(party.told["jwks_uri"]).json()["keys"]}
         assert after - before, "a key that was not there"

@@ -1,5 +1,6 @@
 """Pairwise subjects (OpenID Connect Core §8.1): whose they are, that they stay, and that nothing says the other one."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator
@@ -96,7 +97,7 @@ def test_two_people_are_two_and_the_subject_outlives_a_rotation_of_every_key(
     before = [pairwise.told(subject, registered) for subject in people]
     assert len(set(before)) == 2
     for _ in range(2):
-        keys.rotate("pepper")
+        asyncio.run(keys.rotate("pepper"))
         clock.advance(100 * 86_400)
     assert [pairwise.told(subject, registered) for subject in people] == before
     another = Pairwise(FileKeys.open(keys_folder, clock), house.house.outbound.fetch)

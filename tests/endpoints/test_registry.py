@@ -315,7 +315,7 @@ def test_rfc9449_6_a_code_that_is_bound_to_a_key_is_worth_nothing_without_it(ext
     now = extended.clock.now()
     subject = extended.user("test").subject
     bound = Authorization(
-        client("shop", "native", extended.house.outside.keys).client_id,  # type: ignore[arg-type]
+        client("shop", "native", extended.house.outside.keys).client_id,
         subject, ("read",), (API,), now, auth_time=now, cnf=Confirmation(jkt=KEY),
     )  # fmt: skip
     code = extended.code("app", authorization=msgspec.structs.replace(bound, client_id="app"))

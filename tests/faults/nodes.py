@@ -45,10 +45,11 @@ class Installation:
         self.person: dict[str, str] = {}
 
     @contextmanager
-    def node(self, name: str = "node", detent: list[str] | None = None) -> Iterator["Node"]:
+    def node(self, name: str = "node", detent: list[str] | None = None, **settings: str) -> Iterator["Node"]:
         log = self.folder / f"{name}.log"
+        env = self.env | {f"DETENT_{name.upper()}": value for name, value in settings.items()}
         how = detent or self._detent
-        with process(log, "serve", "--port", "0", env=self.env, detent=how) as started, Node(started) as node:
+        with process(log, "serve", "--port", "0", env=env, detent=how) as started, Node(started) as node:
             yield node
 
     def furnish(self) -> None:

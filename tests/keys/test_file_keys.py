@@ -1,5 +1,6 @@
 """Keys in files: made on the first start, private or refused, whole or absent, the same for every process."""
 
+import asyncio
 import base64
 import json
 import os
@@ -142,7 +143,15 @@ def test_l4_only_public_members_are_published(keys: FileKeys) -> None:
 def test_l4_nothing_prints_private_material(path: Path, clock: ManualClock) -> None:
     keys = FileKeys.open(path, clock)
     printed = repr(
-        [keys, vars(keys), keys.states(), keys.handle_keys(), keys.pepper(), keys.audit_keys(), keys.rotate("handle")]
+        [
+            keys,
+            vars(keys),
+            keys.states(),
+            keys.handle_keys(),
+            keys.pepper(),
+            keys.audit_keys(),
+            asyncio.run(keys.rotate("handle")),
+        ]
     )
     for file in path.iterdir():
         material = json.loads(file.read_bytes())["material"]
@@ -202,7 +211,7 @@ def test_a_write_that_fails_leaves_every_key_as_it_was(path: Path, clock: Manual
     before = everything(keys)
     (path / "handle.2.json").mkdir(mode=0o700)  # where the new key would go
     with pytest.raises((KeysError, OSError)):
-        keys.rotate("handle")
+        asyncio.run(keys.rotate("handle"))
     (path / "handle.2.json").rmdir()
     assert everything(FileKeys.open(path, clock)) == before
     assert not list(path.glob(".*"))

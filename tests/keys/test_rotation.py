@@ -1,5 +1,6 @@
 """Rotation over the files: nobody who verifies is taken by surprise, and no other process is left behind."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_f13_a_hundred_rotations_fail_no_verifier_that_caches_for_max_age_and_no
     tokens: list[tuple[int, str]] = []
     clock.advance(1)
     for gap in (3_600, 40, 7_200, LONGEST_LIFE - 1) * 25:
-        keys.rotate("ES256")
+        asyncio.run(keys.rotate("ES256"))
         at = 0
         for offset in (0, 1, 255, 299, 300, 301, 3_559, 3_560, 3_561, gap):
             now = clock.advance(min(offset, gap) - at)
@@ -62,7 +63,7 @@ def test_the_answer_names_the_key_that_takes_over_and_when(
 ) -> None:
     keys.signing_kid("ES256")
     keys.signing_kid("EdDSA")
-    following = keys.rotate(purpose)
+    following = asyncio.run(keys.rotate(purpose))
     assert following.use_from is not None
     clock.advance(following.use_from - clock.now())
     assert [each.key for each in keys.states() if each.key.purpose == purpose and each.state == "current"] == [
@@ -72,7 +73,7 @@ def test_the_answer_names_the_key_that_takes_over_and_when(
 
 def test_the_key_that_signs_is_published_first(keys: FileKeys, clock: ManualClock) -> None:
     clock.advance(10_000)
-    keys.rotate("RS256")
+    asyncio.run(keys.rotate("RS256"))
     assert keys.public_jwks(frozenset({"RS256"}))[0]["kid"] == keys.signing_kid("RS256")
     assert len(keys.public_jwks(frozenset({"RS256"}))) == 3
 
@@ -81,7 +82,7 @@ def test_another_process_sees_a_rotation_within_two_seconds(path: Path, clock: M
     ours, theirs = FileKeys.open(path, clock), FileKeys.open(path, clock)
     clock.advance(10_000)
     for purpose in PURPOSES:
-        theirs.rotate(purpose)
+        asyncio.run(theirs.rotate(purpose))
     clock.advance(1)
     assert ours.states() == theirs.states()
     assert ours.public_jwks(EVERY_ALG) == theirs.public_jwks(EVERY_ALG)
@@ -93,7 +94,7 @@ def test_another_process_knows_a_handle_key_before_the_first_handle_is_made_with
     path: Path, clock: ManualClock
 ) -> None:
     ours, theirs = FileKeys.open(path, clock), FileKeys.open(path, clock)
-    theirs.rotate("handle")
+    asyncio.run(theirs.rotate("handle"))
     for _ in range(15):
         sealed = Handles(theirs, SystemEntropy()).seal(CODE_PREFIX, b"code")
         assert Handles(ours, SystemEntropy()).unseal(CODE_PREFIX, sealed) == b"code"
@@ -108,7 +109,7 @@ def test_a_handle_opens_for_the_longest_life_after_its_key_was_rotated_and_then_
     keys = FileKeys.open(path, clock, schedule=schedule)
     handles = Handles(keys, SystemEntropy())
     token = handles.refresh_token(a_family(handle_key=1))
-    following = keys.rotate("handle")
+    following = asyncio.run(keys.rotate("handle"))
     assert following.use_from is not None
     clock.advance(following.use_from - clock.now() + schedule.handle_life - 1)
     assert handles.open_refresh(token, "app")
@@ -123,7 +124,7 @@ def test_l5_after_a_compromise_the_kid_is_gone_at_once_and_its_tokens_are_refuse
     token = minted(ours, clock)
     VERIFIER.verify(token, fetched(ours), clock.now())
     compromised = {jwk["kid"] for jwk in ours.public_jwks(EVERY_ALG) if jwk["alg"] == "ES256"}
-    theirs.rotate("ES256", at_once=True)
+    asyncio.run(theirs.rotate("ES256", at_once=True))
     clock.advance(1)
     for keys in (ours, theirs, FileKeys.open(path, clock)):
         assert compromised.isdisjoint(jwk["kid"] for jwk in keys.public_jwks(EVERY_ALG))
@@ -134,22 +135,22 @@ def test_l5_after_a_compromise_the_kid_is_gone_at_once_and_its_tokens_are_refuse
 
 
 def test_a_number_is_not_given_twice_while_the_ring_turns(keys: FileKeys) -> None:
-    given = [keys.rotate("handle", at_once=True).id for _ in range(5)]
+    given = [asyncio.run(keys.rotate("handle", at_once=True)).id for _ in range(5)]
     assert given == ["2", "3", "4", "5", "6"]
     assert [*keys.handle_keys().keys] == [6]
 
 
 def test_a_rotation_that_is_refused_changes_nothing(path: Path, keys: FileKeys) -> None:
-    keys.rotate("RS256")
+    asyncio.run(keys.rotate("RS256"))
     before = {file.name: file.read_bytes() for file in path.iterdir()}
     with pytest.raises(KeysError, match="under way"):
-        keys.rotate("RS256")
+        asyncio.run(keys.rotate("RS256"))
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before
 
 
 def test_secrets_that_verify_hold_the_earlier_and_the_coming_key(keys: FileKeys, clock: ManualClock) -> None:
     first = keys.pepper().keys[1]
-    keys.rotate("pepper")
+    asyncio.run(keys.rotate("pepper"))
     assert (keys.pepper().current, [*keys.pepper().keys]) == (1, [1, 2])
     clock.advance(10)
     assert keys.pepper().current == 2

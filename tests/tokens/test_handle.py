@@ -45,6 +45,9 @@ class HandleKeys:
     def handle_keys(self) -> SecretKeys:
         return self.keys
 
+    def missed(self) -> None:
+        """No other process makes keys."""
+
 
 @pytest.fixture
 def keys() -> HandleKeys:

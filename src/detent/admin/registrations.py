@@ -264,7 +264,7 @@ class Registrations:
         checked_api(api, self._known_formats)
         if await self.store.api(identifier):
             raise AlreadyExists(f"There is an API {identifier} already.")
-        self.keys.signing_kid(api.signing_alg)  # so its key is in the JWKS before the API's first token
+        await self.keys.provide(api.signing_alg)  # so its key is in the JWKS before the API's first token
         await self._apply(InsertApi(api), identifier, ("api_added", ""))
         return api
 
@@ -275,7 +275,7 @@ class Registrations:
         if after == before:
             return before
         after = replace(after, version=after.version + 1)
-        self.keys.signing_kid(after.signing_alg)
+        await self.keys.provide(after.signing_alg)
         await self._apply(ReplaceApi(after), identifier, ("api_updated", ", ".join(chosen(fields))))
         return after
 

@@ -3,6 +3,7 @@
 What is too far off is decided in core/clock.py.
 """
 
+import logging
 from typing import Final
 
 import click
@@ -15,6 +16,9 @@ from detent.core.clock import at_start, settling
 from detent.core.errors import StoreUnavailable
 from detent.core.ids import Instant, Seconds
 
+log = logging.getLogger("detent.clock")
+
+APART: Final = 5  # seconds; half of what a key is known for before it seals (keys/ring.py)
 _REFUSALS: Final = {
     "behind": "The clock says {now}, but the store was served until {latest}. What expired since would be good again. "
     "Set the clock (use NTP); if it was wrong then and is right now, say so: `detent clock --accept`.",
@@ -35,6 +39,24 @@ async def take_up(office: Office) -> Seconds:
         raise StoreUnavailable(refused)
     office.clock.not_before(latest)
     return settling(now, latest)
+
+
+async def database_ahead(office: Office) -> float:
+    """By how many seconds the database's clock is ahead of this machine's."""
+    told = await office.directory.time()
+    return 0.0 if told is None else told - office.clock.now()
+
+
+async def database_differs(office: Office) -> str:
+    """Why this machine's clock and the database's cannot both be right, and what to do; empty if they agree.
+
+    Nodes agree on when a key takes over as long as their clocks do (attack L10).
+    """
+    ahead = await database_ahead(office)
+    if abs(ahead) <= APART:
+        return ""
+    side = "behind" if ahead > 0 else "ahead of"
+    return f"This machine's clock is {abs(ahead):.0f} seconds {side} the database's. Set both; use NTP."
 
 
 @click.command()

@@ -7,7 +7,7 @@ from typing import Final
 import click
 import msgspec
 
-from detent.cli.clock import refusal
+from detent.cli.clock import database_differs, refusal
 from detent.cli.mark import REFUSALS, mark_of, read_mark
 from detent.cli.office import STORE_FILE, Office
 from detent.cli.operation import Answer, operation
@@ -50,6 +50,7 @@ async def _examined(office: Office) -> AsyncIterator[Finding]:
         yield Finding("the store's file is sound", _refusal(lambda: check_copy(settings.data / STORE_FILE)))
     yield Finding("there is room on the disk", _room(office))
     latest = (await office.directory.pulse()).latest
+    yield Finding("the clock agrees with the database's", await database_differs(office))
     yield Finding("the clock goes on from where the store was served last", refusal(office.clock.now(), latest))
     yield Finding("the signing keys are young enough", _keys(office))
     yield Finding("people's addresses are told apart", _proxies(office))

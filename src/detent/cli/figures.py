@@ -6,10 +6,12 @@ Counts by request are sinks/metrics.py's; here is what store, keys, webhooks and
 import asyncio
 import platform
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from typing import Final
 
+from detent.cli.clock import database_ahead, database_differs
 from detent.cli.mark import mark_of
 from detent.cli.office import Office
 from detent.core.errors import StoreUnavailable
@@ -17,7 +19,6 @@ from detent.core.rollback import BEAT_SECONDS
 from detent.endpoints.health import REASONS
 from detent.sinks.metrics import Figure
 
-CLOCK_SECONDS: Final = 5.0  # by which a node's clock may differ from the database's before it is told
 _OWED: Final = 1000  # rows of the log that are looked at for each webhook
 
 
@@ -29,19 +30,9 @@ def figures_of(office: Office) -> None:
 
 async def watch_for_ever(office: Office) -> None:
     while True:
-        try:
-            offset = await office.store.clock_offset()
-            office.house.health.set("clock_off", _clock_fault(offset))
-        except StoreUnavailable:
-            pass  # health says so
+        with suppress(StoreUnavailable):  # health says so
+            office.house.health.set("clock_off", await database_differs(office))
         await asyncio.sleep(BEAT_SECONDS)
-
-
-def _clock_fault(offset: float) -> str:
-    if abs(offset) <= CLOCK_SECONDS:
-        return ""
-    side = "behind" if offset > 0 else "ahead of"
-    return f"This machine's clock is {abs(offset):.0f} seconds {side} the database's. Set both; use NTP."
 
 
 async def _node(office: Office) -> AsyncIterator[Figure]:
@@ -72,7 +63,7 @@ async def _store(office: Office) -> AsyncIterator[Figure]:
     for event, count in sorted(work.events.items()):
         text = "Events written to the audit log by this node."
         yield Figure("detent_audit_events", text, count, {"event": event}, total=True)
-    offset = await office.store.clock_offset()
+    offset = await database_ahead(office)
     yield Figure("detent_clock_offset_seconds", "How far the database's clock is ahead of this machine's.", offset)
 
 

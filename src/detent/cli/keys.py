@@ -1,14 +1,20 @@
-"""`detent key …`: what signs and seals; never a key itself."""
+"""`detent key …`: what signs and seals; never a key itself. `new-kek` prints what wraps keys, and keeps nothing."""
 
+import asyncio
+from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from detent.admin.story import when
-from detent.cli.office import Office
-from detent.cli.operation import Answer, operation, table
+from detent.cli.identity import bring_in, note_keys
+from detent.cli.office import Office, opened_store
+from detent.cli.operation import Answer, Failure, answered, common_options, operation, settings_from, show, table
 from detent.core.api import SigningAlg
+from detent.keys.database import DatabaseKeys
+from detent.keys.kek import new_kek
 from detent.keys.ring import SECRET_PURPOSES, KeyState, Purpose
+from detent.system import SystemClock
 
 
 @click.group()
@@ -38,9 +44,54 @@ async def rotate(office: Office, alg: SigningAlg | None, at_once: bool, **secret
     if len(named) + (alg is not None) > 1:
         raise click.UsageError("Name one of --alg, --handle, --pepper and --audit.")
     purpose = named[0] if named else alg or "RS256"
-    new = office.keys.rotate(purpose, at_once=at_once)
+    new = await office.keys.rotate(purpose, at_once=at_once)
+    await note_keys(office.settings, office.outside.store, rotated=True)
     text = f"Key {new.id} takes over for {purpose} at {when(new.use_from)}."
     return Answer({"id": new.id, "purpose": purpose, "use_from": new.use_from, "at_once": at_once}, text)
+
+
+@key.command("new-kek")
+@common_options
+def new_kek_(as_json: bool, data: str | None, config: Path | None) -> None:
+    """Print a new key-encryption key: a line for the file that key_encryption_key names."""
+
+    def work() -> Answer:
+        line = new_kek()
+        return Answer({"kek": line, "file": str(settings_from(config, data=data).key_encryption_key)}, line)
+
+    show(answered(work, as_json), as_json)
+
+
+@key.command("import")
+@common_options
+def import_(as_json: bool, data: str | None, config: Path | None) -> None:
+    """Bring the keys of the data directory into the store, wrapped; every token stays good.
+
+    Then start every node with keys = "store".
+    """
+
+    async def work() -> Answer:
+        settings = settings_from(config, data=data)
+        store = await opened_store(settings)
+        try:
+            count = await bring_in(settings, store, SystemClock())
+        finally:
+            await store.close()
+        text = f'{count} keys are in the store. Start every node with keys = "store", then remove {settings.data}/keys.'
+        return Answer({"keys": count}, text)
+
+    show(answered(lambda: asyncio.run(work()), as_json), as_json)
+
+
+@key.command()
+@operation()
+async def rewrap(office: Office) -> Answer:
+    """Wrap every key in the store under the first line of the key-encryption key's file; it can be begun again."""
+    if not isinstance(office.keys, DatabaseKeys):
+        raise Failure("not_here", "The keys are in a directory, where nothing wraps them.")
+    count = await office.keys.rewrap()
+    text = f"{count} keys were under another key-encryption key. Now the other lines can go from the file, everywhere."
+    return Answer({"rewrapped": count}, text)
 
 
 def _document(state: KeyState) -> dict[str, Any]:

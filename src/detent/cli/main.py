@@ -11,7 +11,7 @@ from detent.cli.doctor import doctor
 from detent.cli.families import family
 from detent.cli.keys import key
 from detent.cli.migrate import migrate
-from detent.cli.recovery import backup, restore
+from detent.cli.recovery import adopt, backup, restore
 from detent.cli.registration_tokens import registration_token
 from detent.cli.serve import serve
 from detent.cli.up import up
@@ -39,6 +39,7 @@ for command in (
     backup,
     restore,
     migrate,
+    adopt,
     doctor,
     clock,
     registration_token,

@@ -13,8 +13,9 @@ from typing import Final
 
 import click
 
+from detent.cli.identity import KEYS_FOLDER
 from detent.cli.mark import REFUSALS, read_mark, served, write_mark
-from detent.cli.office import KEYS_FOLDER, STORE_FILE
+from detent.cli.office import STORE_FILE
 from detent.cli.operation import Answer, answered, common_options, settings_from, show
 from detent.core.errors import StoreUnavailable
 from detent.core.rollback import compared

@@ -1,7 +1,7 @@
 """Opens a data directory and what an operator's command needs of it; the same for the servers.
 
-In the directory: `detent.db`, if the store is not in PostgreSQL, `keys/`, and `detent.toml` if there is one. Where
-settings come from is settings.py.
+In the directory: `detent.db`, if the store is not in PostgreSQL, `keys/`, if they are not in the store, and
+`detent.toml` if there is one. Where settings come from is settings.py.
 """
 
 import socket
@@ -13,6 +13,7 @@ from detent.admin.families import Families
 from detent.admin.webhooks import Webhooks
 from detent.app import House, Outside
 from detent.audit.chain import Chain
+from detent.cli.identity import Keyring, opened_keys
 from detent.core.errors import StoreUnavailable
 from detent.core.ids import Seconds
 from detent.core.policy import MINUTE
@@ -20,7 +21,6 @@ from detent.core.session import SessionPolicy
 from detent.demo.seeds import SECRETS_FILE
 from detent.identity.passwords import Passwords
 from detent.identity.throttle import Allowance, Allowances
-from detent.keys.file import FileKeys
 from detent.settings import Settings, outbound_networks, software_statement_issuers
 from detent.sinks.log import LogSink
 from detent.stores.sql_store import SqlStore
@@ -31,7 +31,6 @@ from detent.web.outbound import LOOPBACK, Outbound
 from detent.webhooks.courier import Courier
 
 STORE_FILE: Final = "detent.db"
-KEYS_FOLDER: Final = "keys"
 _NOWHERE: Final = "http://127.0.0.1/"
 
 
@@ -44,7 +43,7 @@ class Office:
         outside: Outside,
         store: SqlStore,
         clock: SystemClock,
-        keys: FileKeys,
+        keys: Keyring,
         house: House,
         outbound: Outbound,
     ) -> None:
@@ -67,23 +66,23 @@ class Office:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, *, issuer: str = _NOWHERE, password_grant: bool = True, create: bool = False
+    settings: Settings,
+    *,
+    issuer: str = _NOWHERE,
+    password_grant: bool = True,
+    create: bool = False,
+    adopting: bool = False,
 ) -> AsyncIterator[Office]:
     """Raises StoreUnavailable or KeysError with what to do; without `create`, also where nothing is there yet.
 
-    An operator may give a client the grant `password` whether or not the server offers it now.
+    An operator may give a client the grant `password` whether or not the server offers it now. `adopting`: whatever
+    keys the settings name.
     """
-    if not create and not settings.store and not (settings.data / STORE_FILE).exists():
-        raise StoreUnavailable(
-            f"There is no store in {settings.data.absolute()} ({settings.source('data')}). Name its directory with "
-            "--data, or start one: `detent up` to try it, `detent serve` for production."
-        )
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     clock = SystemClock()
-    store = await _opened_store(settings, RESERVE if create else 0)
+    store = await opened_store(settings, create=create)
     passwords = Passwords()
     try:
-        keys = FileKeys.open(settings.data / KEYS_FOLDER, clock)
+        keys = await opened_keys(settings, store, clock, adopting=adopting)
         outside = Outside(store, store, keys, clock, SystemEntropy(), LogSink(), passwords)
         development = LOOPBACK if (settings.data / SECRETS_FILE).exists() else ()
         outbound = Outbound((*outbound_networks(settings), *development))
@@ -112,9 +111,16 @@ async def opened(
         await store.close()
 
 
-async def _opened_store(settings: Settings, reserve: int) -> SqlStore:
+async def opened_store(settings: Settings, *, create: bool = False) -> SqlStore:
+    """Raises StoreUnavailable, as `opened` does."""
+    if not create and not settings.store and not (settings.data / STORE_FILE).exists():
+        raise StoreUnavailable(
+            f"There is no store in {settings.data.absolute()} ({settings.source('data')}). Name its directory with "
+            "--data, or start one: `detent up` to try it, `detent serve` for production."
+        )
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not settings.store:
-        return await SqliteStore.open(settings.data / STORE_FILE, reserve=reserve)
+        return await SqliteStore.open(settings.data / STORE_FILE, reserve=RESERVE if create else 0)
     try:
         from detent.stores.postgres import PostgresStore
     except ImportError:

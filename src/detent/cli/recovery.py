@@ -1,4 +1,4 @@
-"""`detent backup` and `detent restore`: copies of the store, and the announced way back to one."""
+"""`detent backup`, `detent restore`, `detent adopt`: copies of the store, the announced way back, and other keys."""
 
 import asyncio
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from detent.cli.identity import adopt as adopted
 from detent.cli.mark import mark_of, read_mark, served, write_mark
 from detent.cli.office import STORE_FILE, opened
 from detent.cli.operation import Answer, Failure, answered, common_options, settings_from, show
@@ -85,6 +86,24 @@ async def _restored(settings: Settings, aside: Path | None) -> Answer:
     }[settings.store_behind]
     where = f" What was there is in {aside}." if aside else ""
     return Answer(document, f"Restored, epoch {epoch}. Everybody is signed out. {told}{where}")
+
+
+@click.command()
+@common_options
+def adopt(as_json: bool, data: str | None, config: Path | None) -> None:
+    """Say that this issuer and these keys are the installation's from now on.
+
+    For keys that are lost, and for an issuer that moves: what others signed or sealed is void.
+    """
+
+    async def work() -> Answer:
+        settings = settings_from(config, data=data)
+        async with opened(settings, adopting=True) as office:
+            identity = await adopted(settings, office.outside.store)
+        text = f"The issuer is {identity.issuer or 'whoever serves next'}, the keys: {identity.keys}."
+        return Answer({"issuer": identity.issuer, "keys": identity.keys}, text)
+
+    show(answered(lambda: asyncio.run(work()), as_json), as_json)
 
 
 def _last_mark(data: Path) -> Mark | None:

@@ -10,6 +10,7 @@ import click
 
 from detent.cli.choices import together
 from detent.cli.figures import figures_of
+from detent.cli.identity import join
 from detent.cli.office import Office, opened
 from detent.cli.operation import Answer, answered, settings_from, show
 from detent.cli.serving import at_work, run, taken
@@ -53,6 +54,7 @@ async def _serve(settings: Settings, as_json: bool) -> None:
         house = opened(settings, issuer=settings.issuer, password_grant=settings.password_grant, create=True)
         async with house as office:
             await _refuse_seeds(office)
+            await join(settings, office.outside.store)
             if settings.issuer.startswith("https:") and not settings.proxies:
                 log.warning("proxies is 0: to the throttle of sign-ins all people share the address of the proxy")
             figures_of(office)

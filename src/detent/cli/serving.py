@@ -24,6 +24,7 @@ from detent.core.errors import StoreUnavailable
 from detent.core.ids import Instant, Seconds
 from detent.core.policy import DAY, HOUR, MINUTE
 from detent.features.registration import OPEN
+from detent.keys.database import DatabaseKeys
 
 log = logging.getLogger("detent.serving")
 
@@ -76,6 +77,8 @@ async def at_work(office: Office) -> AsyncIterator[None]:
             partial(_forget_unused_for_ever, office),
             partial(watch_for_ever, office),
         )
+        if isinstance(office.keys, DatabaseKeys):
+            chores += (office.keys.follow,)
         tasks = [asyncio.create_task(_kept_going(chore)) for chore in chores]
         try:
             yield

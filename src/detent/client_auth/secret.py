@@ -46,6 +46,8 @@ def is_secret_of(client: Client | None, secret: str, keys: Keys, now: Instant) -
     pepper = keys.pepper()
     stored = client.secrets if client else ()
     live = [one for one in stored if one.key_id in pepper.keys and (one.expires_at is None or now < one.expires_at)]
+    if any(one.key_id not in pepper.keys for one in stored):
+        keys.missed()
     if not live:
         _digest(secret, pepper.keys[pepper.current])
     matches = [hmac.compare_digest(one.digest, _digest(secret, pepper.keys[one.key_id])) for one in live]

@@ -20,6 +20,7 @@ from detent.core.ids import ClientId, Instant, SessionKey, Subject
 from detent.core.people import User
 from detent.core.session import Session, SessionLife
 from detent.core.webhook import Webhook
+from detent.core.wrapped_key import WrappedKey
 
 Which = Literal["all", "bound", "suspected"]
 
@@ -183,6 +184,13 @@ class RemoveUser(msgspec.Struct, frozen=True):
     version: int
 
 
+class Identity(msgspec.Struct, frozen=True):
+    """The issuer, and which keys: "store", or the `kid`s of the RS256 keys in a directory; "" is not known yet."""
+
+    issuer: str = ""
+    keys: str = ""
+
+
 class Beat(msgspec.Struct, frozen=True):
     """A server lives on this store, at this time by its clock: one more. The latest time never falls."""
 
@@ -201,6 +209,21 @@ class Restored(msgspec.Struct, frozen=True):
     """
 
     restore_epoch: int
+
+
+class TurnKeys(msgspec.Struct, frozen=True):
+    """Put these keys, drop those (purpose, id), and count one on: Conflict unless nobody did since `version`."""
+
+    version: int
+    put: tuple[WrappedKey, ...] = ()
+    drop: tuple[tuple[str, str], ...] = ()
+
+
+class Identify(msgspec.Struct, frozen=True):
+    """What every server of this installation shares: Conflict if it is no longer what it is said to be `instead_of`."""
+
+    identity: Identity
+    instead_of: Identity
 
 
 class RaiseServerEpoch(msgspec.Struct, frozen=True):
@@ -236,10 +259,6 @@ class RemoveWebhook(msgspec.Struct, frozen=True):
     version: int
 
 
-Operation = (
-    RaiseServerEpoch | AppendLink | PruneLink | InsertWebhook | ReplaceWebhook | RemoveWebhook
-    | Beat | SetClock | Restored
-)  # fmt: skip
 Part = (
     InsertFamily | ReplaceFamily | EndFamilies
     | InsertSession | ReplaceSession | SlideSession | EndSessions
@@ -248,7 +267,9 @@ Part = (
     | InsertClient | ReplaceClient | RemoveClient
     | InsertApi | ReplaceApi | RemoveApi
     | InsertUser | ReplaceUser | RemoveUser
-    | Operation
+    | RaiseServerEpoch | AppendLink | PruneLink
+    | InsertWebhook | ReplaceWebhook | RemoveWebhook
+    | Beat | SetClock | Restored | TurnKeys | Identify
 )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ OAuthError
 ├ TemporarilyUnavailable    temporarily_unavailable  503   RFC 6749 §4.1.2.1
 └ ServerError               server_error             500   RFC 6749 §4.1.2.1
 Under InvalidRequest, with a status of HTTP of their own: a body or headers too large, a form of somebody else …
-Beside the tree: `Conflict` and `StoreUnavailable`, which stores raise.
+Beside the tree: `Conflict` and `StoreUnavailable`, which stores raise, and `KeyUnknown`.
 """
 
 import re
@@ -224,3 +224,7 @@ class Conflict(Exception):
 
 class StoreUnavailable(Exception):
     """The store could not answer, or the fate of a commit is unknown: answer 503 and hand out nothing."""
+
+
+class KeyUnknown(Exception):
+    """Something names a key that is not known here yet, perhaps: look again, and ask once more."""

@@ -63,7 +63,7 @@ def _published_by(keys: Keys) -> ClientCheck:
         """The key of an algorithm is in the JWKS before the first token under it."""
         for name in (ID_TOKEN_ALG, USERINFO_ALG):
             if alg := client.extra.get(name):
-                keys.signing_kid(alg)
+                await keys.provide(alg)
 
     return check
 

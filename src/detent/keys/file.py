@@ -7,37 +7,31 @@ When a key is used is ring.py's question; how a file is kept, directory.py's and
 
 import contextlib
 import logging
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Self
 
 from detent.core.api import SigningAlg
+from detent.core.errors import KeyUnknown
 from detent.core.ids import Instant
 from detent.keys.directory import PrivateDirectory, Stamp
-from detent.keys.material import SigningKey, generate
-from detent.keys.ring import KeysError, KeyState, Purpose, RingKey, Rotation, Schedule, plan_missing, plan_rotation
-from detent.keys.stored import NUMBERS, StoredKey, name_of, read_key, write_key
-from detent.keys.view import View, view_of
-from detent.ports import Clock, SecretKeys
+from detent.keys.held import NEEDED, SCHEDULE, HeldKeys, Turn, refuse_incomplete, turn_of
+from detent.keys.material import SigningKey
+from detent.keys.ring import KeysError, Purpose, RingKey, Schedule, plan_rotation
+from detent.keys.stored import StoredKey, name_of, read_key, write_key
+from detent.ports import Clock
 
 log = logging.getLogger("detent.keys")
 
-SCHEDULE: Final = Schedule()
-_NEEDED: Final[tuple[Purpose, ...]] = ("RS256", "handle", "pepper", "audit")
 
-
-class FileKeys:
+class FileKeys(HeldKeys):
     """Implements ports.Keys, and rotates; for one thread."""
 
     def __init__(self, directory: PrivateDirectory, clock: Clock, schedule: Schedule) -> None:
+        super().__init__(clock, schedule)
         self._directory = directory
-        self._clock = clock
-        self._schedule = schedule
         self._stamps: dict[str, Stamp] = {}
-        self._stored: dict[str, StoredKey] = {}
-        self._view = self._with_keys_for(_NEEDED)
+        self._make_missing(NEEDED)
 
     @classmethod
     def open(cls, path: Path, clock: Clock, *, schedule: Schedule = SCHEDULE) -> Self:
@@ -47,65 +41,55 @@ class FileKeys:
         """
         return cls(PrivateDirectory(path), clock, schedule)
 
-    def signing_kid(self, alg: SigningAlg) -> str:
-        return self._signer(alg).kid
+    async def provide(self, alg: SigningAlg) -> None:
+        self._signer(alg)
 
-    def sign(self, alg: SigningAlg, typ: str, claims: dict[str, Any]) -> str:
-        return self._signer(alg).sign(typ, claims)
+    def missed(self) -> None:
+        if self._look():
+            self._renew(self._clock.now())
+            raise KeyUnknown
 
-    def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:
-        return [dict(key.public_jwk) for key in self._now().published if key.alg in algs]
+    async def look_again(self) -> None:
+        """`missed` did."""
 
-    def handle_keys(self) -> SecretKeys:
-        return self._now().handle
-
-    def pepper(self) -> SecretKeys:
-        return self._now().pepper
-
-    def audit_keys(self) -> SecretKeys:
-        return self._now().audit
-
-    def states(self) -> Sequence[KeyState]:
-        """Every key that there is and what becomes of it; without material."""
-        return self._now().states
-
-    def rotate(self, purpose: Purpose, *, at_once: bool = False) -> RingKey:
+    async def rotate(self, purpose: Purpose, *, at_once: bool = False) -> RingKey:
         """Let the next key take over; the answer's `use_from` says when. For `at_once` see `ring.plan_rotation`."""
         with self._directory.locked():
             self._load()
             now = self._clock.now()
             plan = plan_rotation(self._ring(), purpose, self._schedule, now, at_once=at_once)
-            made = self._carry_out({purpose: plan}, now)
+            turn = turn_of({purpose: plan}, self._stored, now)
+            self._carry_out(turn)
             self._load()
-        self._view = view_of(self._stored, self._schedule, now)
-        return plan.use or made[0]
+        super()._renew(now)
+        return (turn.moved or turn.made)[0][0]
+
+    def stored(self) -> Sequence[StoredKey]:
+        """Every key with its material: for whoever puts them elsewhere."""
+        return tuple(self._stored.values())
 
     def _signer(self, alg: SigningAlg) -> SigningKey:
         """The first key of an algorithm is made when an API that chose it needs it."""
-        view = self._now()
-        if alg not in view.signers:
-            view = self._view = self._with_keys_for((alg,))
-        return view.signers[alg]
+        if alg not in self._now().signers:
+            self._make_missing((alg,))
+        return super()._signer(alg)
 
-    def _now(self) -> View:
-        now = self._clock.now()
-        if now != self._view.at:
-            self._look_again()
-            self._view = view_of(self._stored, self._schedule, now)
-        return self._view
+    def _renew(self, now: Instant) -> None:
+        self._look()
+        super()._renew(now)
 
-    def _look_again(self) -> None:
-        """Take in what changed on disk, all of it or nothing."""
+    def _look(self) -> bool:
+        """Take in what changed on disk, all of it or nothing; whether anything did."""
         before = self._stored
         try:
             if self._directory.stamps() == self._stamps:
-                return
+                return False
             self._load()
-            if missing := set(_NEEDED) - {key.purpose for key in self._ring()}:
-                raise KeysError(f"{self._directory.path} holds no key for {', '.join(sorted(missing))}.")
+            refuse_incomplete(self._stored, self._directory.path)
         except (KeysError, OSError) as error:
             log.error("The keys cannot be read, so those in memory stay in force. %s", error)
             self._stored = before
+        return self._stored is not before
 
     def _load(self) -> None:
         """Read every file that is new or changed. Raises KeysError."""
@@ -117,39 +101,16 @@ class FileKeys:
                 stored[name] = before if before and before.stamp == stamp else read_key(self._directory, name, stamp)
         self._stored = stored
 
-    def _with_keys_for(self, purposes: tuple[Purpose, ...]) -> View:
-        """Make what these purposes lack, and what a crash kept a known one from getting."""
+    def _make_missing(self, purposes: Iterable[Purpose]) -> None:
         with self._directory.locked():
             self._load()
-            now, ring = self._clock.now(), self._ring()
-            known = dict.fromkeys((*purposes, *(key.purpose for key in ring)))
-            self._carry_out({purpose: plan_missing(ring, purpose, now) for purpose in known}, now)
+            now = self._clock.now()
+            self._carry_out(turn_of(self._lacking(purposes, now), self._stored, now))
             self._load()
-        return view_of(self._stored, self._schedule, now)
+        super()._renew(now)
 
-    def _carry_out(self, plans: dict[Purpose, Rotation], now: Instant) -> list[RingKey]:
-        """Do what the plans say, in their order; the keys that were made. RSA keys are made in parallel."""
-        wanted = [(purpose, use_from) for purpose, plan in plans.items() for use_from in plan.create]
-        with ThreadPoolExecutor() as threads:
-            materials = list(threads.map(generate, [purpose for purpose, _ in wanted]))
-        made: list[RingKey] = []
-        for (purpose, use_from), material in zip(wanted, materials, strict=True):
-            key = RingKey(self._new_id(purpose, material), purpose, now, use_from)
+    def _carry_out(self, turn: Turn) -> None:
+        for key, material in (*turn.made, *turn.moved):
             write_key(self._directory, key, material)
-            made.append(key)
-        for plan in plans.values():
-            if plan.use:
-                write_key(self._directory, plan.use, self._stored[name_of(plan.use)].material)
-            for key in plan.drop:
-                self._directory.delete(name_of(key))
-        return made
-
-    def _new_id(self, purpose: Purpose, material: bytes) -> str:
-        if purpose != "handle" and purpose != "pepper" and purpose != "audit":
-            return SigningKey(purpose, material).kid
-        taken = {int(key.id) for key in self._ring() if key.purpose == purpose}
-        upwards = chain(range(max(taken, default=0) + 1, NUMBERS.stop), NUMBERS)
-        return str(next(number for number in upwards if number not in taken))
-
-    def _ring(self) -> list[RingKey]:
-        return [stored.key for stored in self._stored.values()]
+        for key in turn.drop:
+            self._directory.delete(name_of(key))

@@ -1,4 +1,4 @@
-"""One key as one file: its name, its content, and whether both are whole.
+"""A key with its material, and one key as one file: its name, its content, and whether both are whole.
 
 JSON with the key's timestamps, its material in base64 and a digest of that. A file that is not what was written is
 refused by name; nothing of its content is repeated in an error.
@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from detent.core.api import SIGNING_ALGS
+from detent.core.wrapped_key import WrappedKey
 from detent.keys.directory import SUFFIX, PrivateDirectory, Stamp
 from detent.keys.material import SECRET_BYTES, SigningKey
 from detent.keys.ring import KeysError, RingKey
@@ -29,12 +30,16 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoredKey(msgspec.Struct, frozen=True):
-    """A key as its file held it at `stamp`; `signer` is None for a secret."""
+    """A key as it was read, `stamp` then being another one after any change; `signer` is None for a secret."""
 
-    stamp: Stamp
+    stamp: Stamp | WrappedKey
     key: RingKey
     material: bytes
     signer: SigningKey | None
+
+    @property
+    def name(self) -> str:
+        return name_of(self.key)
 
     def __repr__(self) -> str:
         return f"StoredKey({self.key}, material=***)"
@@ -54,25 +59,23 @@ def read_key(directory: PrivateDirectory, name: str, stamp: Stamp) -> StoredKey:
     content = directory.read(name)
     try:
         file = msgspec.json.decode(content, type=_File)
-        signer = _signer(file, name)
+        if name != name_of(file.key) or file.sha256 != hashlib.sha256(file.material).hexdigest():
+            raise ValueError("the file has another key's name or material")
+        return checked(stamp, file.key, file.material)
     except ValueError:
         raise KeysError(
             f"{directory.path / name} is not a whole key. Put it back from a backup, or move it away: a new key is "
             "made in its place, and what only this one verifies is lost."
         ) from None
-    return StoredKey(stamp, file.key, file.material, signer)
 
 
-def _signer(file: _File, name: str) -> SigningKey | None:
-    """Raises ValueError unless name, id, purpose and material belong together."""
-    key = file.key
-    if name != name_of(key) or file.sha256 != hashlib.sha256(file.material).hexdigest():
-        raise ValueError("the file has another key's name or material")
+def checked(stamp: Stamp | WrappedKey, key: RingKey, material: bytes) -> StoredKey:
+    """Raises ValueError unless id, purpose and material belong together."""
     if key.purpose in SIGNING_ALGS:
-        signer = SigningKey(key.purpose, file.material)
+        signer = SigningKey(key.purpose, material)
         if signer.kid != key.id:
             raise ValueError("the id is not the key's thumbprint")
-        return signer
-    if len(file.material) != SECRET_BYTES or int(key.id) not in NUMBERS:
+        return StoredKey(stamp, key, material, signer)
+    if len(material) != SECRET_BYTES or int(key.id) not in NUMBERS:
         raise ValueError("not a secret, or not a number")
-    return None
+    return StoredKey(stamp, key, material, None)

@@ -21,6 +21,7 @@ from detent.core.changes import (
     ConsumeRecord,
     EndFamilies,
     EndSessions,
+    Identify,
     InsertApi,
     InsertClient,
     InsertFamily,
@@ -28,7 +29,6 @@ from detent.core.changes import (
     InsertSession,
     InsertUser,
     InsertWebhook,
-    Operation,
     Part,
     PruneLink,
     RaiseServerEpoch,
@@ -49,6 +49,7 @@ from detent.core.changes import (
     SaveConsent,
     SetClock,
     SlideSession,
+    TurnKeys,
 )
 from detent.core.client import Client
 from detent.core.consent import Consent
@@ -59,6 +60,7 @@ from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject
 from detent.core.people import User, canonical_username
 from detent.core.session import Session
 from detent.core.webhook import Webhook
+from detent.core.wrapped_key import WrappedKey, WrappedKeys
 from detent.ports import FoundFamily, FoundSession, Installation, Pulse
 from detent.stores.rows import json_of
 
@@ -94,6 +96,7 @@ class MemoryStore:
         self._last_event = 0
         self._links: dict[int, AuditLink] = {}
         self._webhooks: dict[str, Webhook] = {}
+        self._keys: dict[tuple[str, str], WrappedKey] = {}
         self._before: list[tuple[dict[Any, Any], Any, Any]] = []  # rows that the apply under way has changed
 
     async def close(self) -> None:
@@ -253,6 +256,14 @@ class MemoryStore:
         await asyncio.sleep(0)
         return [self._webhooks[name] for name in sorted(self._webhooks)]
 
+    async def wrapped_keys(self) -> WrappedKeys:
+        await asyncio.sleep(0)
+        return WrappedKeys(self._installations[""].keys_version, tuple(self._keys[name] for name in sorted(self._keys)))
+
+    async def time(self) -> float | None:
+        await asyncio.sleep(0)
+        return None
+
     def _over(self, family: Family, now: Instant) -> bool:
         found, client = self._found(family), self._clients.get(family.authorization.client_id)
         if client is None or not client.enabled or family.status != "live" or found.session_over(now):
@@ -270,6 +281,21 @@ class MemoryStore:
                 self._replace_family(new)
             case EndFamilies():
                 self._end_families(part)
+            case InsertRecord() | ReplaceRecord() | ConsumeRecord():
+                self._keep_record(part)
+            case (
+                RaiseServerEpoch() | AppendLink() | PruneLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook()
+            ):  # fmt: skip
+                self._operate(part)
+            case Beat() | SetClock() | Restored() | TurnKeys() | Identify():
+                self._keep_installation(part)
+            case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
+                self._sign_in(part)
+            case _:
+                self._register(part)
+
+    def _keep_record(self, part: InsertRecord | ReplaceRecord | ConsumeRecord) -> None:
+        match part:
             case InsertRecord(new):
                 self._insert(self._records, (new.kind, new.key), new)
             case ReplaceRecord(new):
@@ -277,17 +303,12 @@ class MemoryStore:
             case ConsumeRecord(kind, key, version, now):
                 if self._remove(self._records, (kind, key), version).expires_at <= now:
                     raise Conflict
-            case (
-                RaiseServerEpoch() | AppendLink() | PruneLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook()
-                | Beat() | SetClock() | Restored()
-            ):  # fmt: skip
-                self._operate(part)
-            case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
-                self._sign_in(part)
             case _:
-                self._register(part)
+                assert_never(part)
 
-    def _operate(self, part: Operation) -> None:
+    def _operate(
+        self, part: RaiseServerEpoch | AppendLink | PruneLink | InsertWebhook | ReplaceWebhook | RemoveWebhook
+    ) -> None:
         match part:
             case RaiseServerEpoch():
                 present = self._installations[""]
@@ -303,6 +324,11 @@ class MemoryStore:
                 self._replace(self._webhooks, new.id, new)
             case RemoveWebhook(name, version):
                 self._remove(self._webhooks, name, version)
+            case _:
+                assert_never(part)
+
+    def _keep_installation(self, part: Beat | SetClock | Restored | TurnKeys | Identify) -> None:
+        match part:
             case Beat(at):
                 last = self._pulses[""]
                 self._put(self._pulses, "", Pulse(last.beats + 1, max(last.latest, at)))
@@ -310,6 +336,13 @@ class MemoryStore:
                 self._put(self._pulses, "", Pulse(self._pulses[""].beats, at))
             case Restored(restore_epoch):
                 self._restored(restore_epoch)
+            case TurnKeys():
+                self._turn_keys(part)
+            case Identify(new, old):
+                present = self._installations[""]
+                if present.identity != old:
+                    raise Conflict
+                self._put(self._installations, "", msgspec.structs.replace(present, identity=new))
             case _:
                 assert_never(part)
 
@@ -323,6 +356,18 @@ class MemoryStore:
                 life = msgspec.structs.replace(session.life, ended_by="restore")
                 ended = msgspec.structs.replace(session, life=life, version=session.version + 1)
                 self._put(self._sessions, key, ended)
+
+    def _turn_keys(self, part: TurnKeys) -> None:
+        present = self._installations[""]
+        if present.keys_version != part.version:
+            raise Conflict
+        self._put(self._installations, "", msgspec.structs.replace(present, keys_version=part.version + 1))
+        for key in part.put:
+            self._put(self._keys, (key.purpose, key.id), key)
+        for name in part.drop:
+            if name not in self._keys:
+                raise Conflict
+            self._put(self._keys, name, None)
 
     def _prune(self, part: PruneLink) -> None:
         if part.number not in self._links:

@@ -12,7 +12,7 @@ import msgspec
 from detent.core.api import Api
 from detent.core.audit import AuditLink, AuditRow
 from detent.core.authorization import Authorization
-from detent.core.changes import Record
+from detent.core.changes import Identity, Record
 from detent.core.client import Client
 from detent.core.consent import Consent
 from detent.core.errors import StoreUnavailable
@@ -22,6 +22,7 @@ from detent.core.ids import FamilyKey
 from detent.core.people import User
 from detent.core.session import Session, SessionLife
 from detent.core.webhook import Webhook
+from detent.core.wrapped_key import WrappedKey, WrappedKeys
 from detent.ports import FoundFamily, FoundSession, Installation
 
 Value = str | bytes | int | None
@@ -123,7 +124,13 @@ def record(kind: str, key: str, row: Row) -> Record:
 
 
 def installation(row: Row) -> Installation:
-    return Installation(*row)
+    store_id, restore_epoch, server_epoch, keys_version, issuer, key_set = row
+    return Installation(store_id, restore_epoch, server_epoch, keys_version, Identity(issuer, key_set))
+
+
+def wrapped_keys(found: Sequence[Row]) -> WrappedKeys:
+    """The version stands in each row, and in one that is empty beside it where there is no key."""
+    return WrappedKeys(found[0][0], tuple(WrappedKey(*row) for _, *row in found if row[0]))
 
 
 def audit_row(row: Row) -> AuditRow:

@@ -175,7 +175,19 @@ CUT_OFF_FOR_EVER: Final = (
     "ON CONFLICT (placement, subject) DO UPDATE SET epoch = excluded.epoch"
 )
 
-INSTALLATION: Final = "SELECT store_id, restore_epoch, server_epoch FROM installation"
+INSTALLATION: Final = "SELECT store_id, restore_epoch, server_epoch, keys_version, issuer, key_set FROM installation"
+IDENTIFY: Final = "UPDATE installation SET issuer = ?, key_set = ? WHERE issuer = ? AND key_set = ?"
+WRAPPED_KEYS: Final = (
+    "SELECT keys_version, k.purpose, k.id, k.created_at, k.use_from, k.kek, k.wrapped "
+    "FROM installation LEFT JOIN wrapped_key k ON k.purpose > '' ORDER BY k.purpose, k.id"
+)
+TURN_KEYS: Final = "UPDATE installation SET keys_version = keys_version + 1 WHERE keys_version = ?"
+PUT_KEY: Final = (
+    "INSERT INTO wrapped_key (purpose, id, created_at, use_from, kek, wrapped) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (purpose, id) DO UPDATE SET use_from = excluded.use_from, kek = excluded.kek, "
+    "wrapped = excluded.wrapped"
+)
+DROP_KEY: Final = "DELETE FROM wrapped_key WHERE purpose = ? AND id = ?"
 PULSE: Final = "SELECT beats, latest FROM installation"
 BEAT: Final = "UPDATE installation SET beats = beats + 1, latest = CASE WHEN latest < ? THEN ? ELSE latest END"
 SET_CLOCK: Final = "UPDATE installation SET latest = ?"

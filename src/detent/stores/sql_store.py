@@ -12,6 +12,7 @@ from detent.core.api import Api
 from detent.core.audit import AuditLink, AuditRow
 from detent.core.changes import (
     Changes,
+    Identify,
     InsertApi,
     InsertClient,
     Part,
@@ -22,6 +23,7 @@ from detent.core.changes import (
     ReplaceApi,
     ReplaceClient,
     Restored,
+    TurnKeys,
 )
 from detent.core.client import Client
 from detent.core.consent import Consent
@@ -32,6 +34,7 @@ from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject, p
 from detent.core.people import User, canonical_username
 from detent.core.session import Session
 from detent.core.webhook import Webhook
+from detent.core.wrapped_key import WrappedKeys
 from detent.ports import FoundFamily, FoundSession, Installation, Pulse
 from detent.stores import rows, sql
 from detent.stores.backend import Backend, Counters, Work
@@ -72,10 +75,6 @@ class SqlStore:
     def waiting(self) -> int:
         """How many reads and writes wait for their turn."""
         return self._backend.waiting
-
-    async def clock_offset(self) -> float:
-        """Seconds by which the database's clock is ahead of this machine's; they are one where there is one machine."""
-        return 0.0
 
     # Store
 
@@ -195,6 +194,12 @@ class SqlStore:
     async def webhooks(self) -> Sequence[Webhook]:
         return [rows.webhook(row) for row in await self._backend.read(sql.WEBHOOKS, ())]
 
+    async def wrapped_keys(self) -> WrappedKeys:
+        return rows.wrapped_keys(await self._backend.read(sql.WRAPPED_KEYS, ()))
+
+    async def time(self) -> float | None:
+        return None
+
     # Memory
 
     async def _recall(self, name: Name, text: str, values: tuple[str, ...], read: Callable[[Row], Any]) -> Any:
@@ -238,7 +243,7 @@ def _remembered_as(part: Part) -> Name | None:
             return "api", api.identifier
         case RemoveApi(identifier, _):
             return "api", identifier
-        case RaiseServerEpoch() | Restored():
+        case RaiseServerEpoch() | Restored() | TurnKeys() | Identify():
             return _INSTALLATION
         case _:
             return None

@@ -14,6 +14,7 @@ from detent.core.changes import (
     ConsumeRecord,
     EndFamilies,
     EndSessions,
+    Identify,
     InsertApi,
     InsertClient,
     InsertFamily,
@@ -21,7 +22,6 @@ from detent.core.changes import (
     InsertSession,
     InsertUser,
     InsertWebhook,
-    Operation,
     Part,
     PruneLink,
     RaiseServerEpoch,
@@ -41,6 +41,7 @@ from detent.core.changes import (
     SaveConsent,
     SetClock,
     SlideSession,
+    TurnKeys,
 )
 from detent.core.events import Event
 from detent.core.ids import Instant, placement_of
@@ -91,16 +92,19 @@ def _steps(part: Part) -> tuple[Step, ...]:
             return (Step(sql.CONSUME_RECORD, (kind, name, version, now)),)
         case (
             RaiseServerEpoch() | AppendLink() | PruneLink() | InsertWebhook() | ReplaceWebhook() | RemoveWebhook()
-            | Beat() | SetClock() | Restored()
         ):  # fmt: skip
             return _operation_steps(part)
+        case Beat() | SetClock() | Restored() | TurnKeys() | Identify():
+            return _installation_steps(part)
         case InsertSession() | ReplaceSession() | SlideSession() | EndSessions() | SaveConsent() | RemoveConsent():
             return (_session_step(part),)
         case _:
             return _registration_steps(part)
 
 
-def _operation_steps(part: Operation) -> tuple[Step, ...]:
+def _operation_steps(
+    part: RaiseServerEpoch | AppendLink | PruneLink | InsertWebhook | ReplaceWebhook | RemoveWebhook,
+) -> tuple[Step, ...]:
     match part:
         case RaiseServerEpoch():
             return (Step(sql.RAISE_SERVER_EPOCH, ()),)
@@ -116,6 +120,12 @@ def _operation_steps(part: Operation) -> tuple[Step, ...]:
             return (Step(sql.REPLACE_WEBHOOK, (new.version, json_of(new), new.id, new.version - 1)),)
         case RemoveWebhook(name, version):
             return (Step(sql.REMOVE_WEBHOOK, (name, version)),)
+        case _:
+            assert_never(part)
+
+
+def _installation_steps(part: Beat | SetClock | Restored | TurnKeys | Identify) -> tuple[Step, ...]:
+    match part:
         case Beat(at):
             return (Step(sql.BEAT, (at, at)),)
         case SetClock(at):
@@ -126,6 +136,12 @@ def _operation_steps(part: Operation) -> tuple[Step, ...]:
                 Step(sql.FORGET_RECORDS, (), must_change=False),
                 Step(sql.END_ALL_SESSIONS, (), must_change=False),
             )
+        case TurnKeys(version, put, drop):
+            puts = [Step(sql.PUT_KEY, msgspec.structs.astuple(key)) for key in put]
+            drops = [Step(sql.DROP_KEY, name) for name in drop]
+            return (Step(sql.TURN_KEYS, (version,)), *puts, *drops)
+        case Identify(new, old):
+            return (Step(sql.IDENTIFY, (new.issuer, new.keys, old.issuer, old.keys)),)
         case _:
             assert_never(part)
 

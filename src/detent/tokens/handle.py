@@ -20,6 +20,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
+from detent.core.errors import StoreUnavailable
 from detent.core.family import Family
 from detent.core.ids import FamilyKey
 from detent.ports import Entropy, Keys
@@ -65,7 +66,9 @@ class Handles:
 
     def refresh_token(self, family: Family) -> str:
         """The refresh token of the family's present generation: the same bytes however often it is asked for."""
-        key = self._keys.handle_keys().keys[family.handle_key]
+        key = self._key(family.handle_key)
+        if key is None:
+            raise StoreUnavailable(f"Handle key {family.handle_key}, which family {family.key.text} names, is gone.")
         body = _BODY.pack(
             _VERSION, family.handle_key, family.key.placement, family.key.id, family.epoch, family.generation
         )
@@ -79,8 +82,8 @@ class Handles:
         if raw is None or len(raw) != _REFRESH_BYTES:
             return None
         version, key_id, placement, family_id, epoch, generation = _BODY.unpack_from(raw)
-        key = self._keys.handle_keys().keys.get(key_id)
-        if version != _VERSION or key is None:
+        key = self._key(key_id) if version == _VERSION else None
+        if key is None:
             return None
         if not hmac.compare_digest(_outer_tag(key, raw[:-_OUTER_BYTES], client_id), raw[-_OUTER_BYTES:]):
             return None
@@ -100,13 +103,20 @@ class Handles:
         if raw is None or len(raw) < _SEALED_HEAD.size + 16:
             return None
         version, key_id, _ = _SEALED_HEAD.unpack_from(raw)
-        key = self._keys.handle_keys().keys.get(key_id)
-        if version != _VERSION or key is None:
+        key = self._key(key_id) if version == _VERSION else None
+        if key is None:
             return None
         try:
             return self._sealer(prefix, key).decrypt(raw[_SEALED_HEAD.size :], [raw[: _SEALED_HEAD.size]])
         except InvalidTag:
             return None
+
+    def _key(self, number: int) -> bytes | None:
+        """Raises KeyUnknown, as ports.Keys says."""
+        key = self._keys.handle_keys().keys.get(number)
+        if key is None:
+            self._keys.missed()
+        return key
 
     def _sealer(self, prefix: str, key: bytes) -> AESSIV:
         sealer = self._sealers.get((prefix, key))

@@ -26,6 +26,7 @@ from detent.resource_server.errors import InvalidToken
 from detent.resource_server.keys import VerificationKeys
 from detent.resource_server.verify import Audience, Verifier
 from detent.tokens.disclosure import Disclosure
+from detent.tokens.jwt import known_jwks
 
 ID_TOKEN_LIFE: Final = Seconds(HOUR)
 _DEFAULT_ALG: Final[SigningAlg] = "RS256"
@@ -84,8 +85,8 @@ class Hints:
 
     def read(self, id_token: str) -> Hint | None:
         """What an ID token of ours says, expired or not; None for anything else."""
-        keys = VerificationKeys.from_jwks({"keys": self._keys.public_jwks(frozenset(SIGNING_ALGS))})
         try:
+            keys = VerificationKeys.from_jwks({"keys": known_jwks(self._keys, frozenset(SIGNING_ALGS), id_token)})
             claims = self._verifier.verify(id_token, keys, _issued_at(id_token))
         except InvalidToken:
             return None

@@ -38,14 +38,22 @@ class Jwt:
     def read(self, token: str, audience: str | None, now: Instant) -> Mapping[str, Any] | None:
         verifier = Verifier(self._issuer, audience or Audience.ANY)
         try:
-            return verifier.verify(token, self._verification_keys(), now).raw
+            return verifier.verify(token, self._verification_keys(token), now).raw
         except InvalidToken:
             return None
 
-    def _verification_keys(self) -> VerificationKeys:
+    def _verification_keys(self, token: str) -> VerificationKeys:
         """Import a key once, not per token; a rotation changes the kids and so the set."""
-        jwks = self._keys.public_jwks(frozenset(SIGNING_ALGS))
+        jwks = known_jwks(self._keys, frozenset(SIGNING_ALGS), token)
         kids = tuple(jwk["kid"] for jwk in jwks)
         if kids != self._read[0]:
             self._read = kids, VerificationKeys.from_jwks({"keys": jwks})
         return self._read[1]
+
+
+def known_jwks(keys: Keys, algs: frozenset[str], token: str) -> list[dict[str, Any]]:
+    """The key set, for verifying this token. Raises KeyUnknown, as ports.Keys says, and InvalidToken."""
+    jwks = keys.public_jwks(algs)
+    if parse_compact(token).header.get("kid") not in [jwk["kid"] for jwk in jwks]:
+        keys.missed()
+    return jwks

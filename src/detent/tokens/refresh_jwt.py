@@ -73,6 +73,7 @@ class RefreshJwts:
             return None
         key = self._keys.handle_keys().keys.get(_number(kid))
         if key is None:
+            self._keys.missed()
             return None
         try:
             jws.deserialize_compact(token, _key(key, strategy, secret), algorithms=[ALG])

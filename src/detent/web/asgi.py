@@ -17,6 +17,7 @@ from detent.core.errors import (
     Conflict,
     HeadersTooLarge,
     InvalidRequest,
+    KeyUnknown,
     MethodNotAllowed,
     Misdirected,
     NotFound,
@@ -37,6 +38,7 @@ log = logging.getLogger("detent.web")
 Scope = MutableMapping[str, Any]
 ErrorPage = Callable[[Request, OAuthError], Response]
 Observe = Callable[[str, int, str, float], None]  # endpoint, status, OAuth code or empty, seconds
+LookAgain = Callable[[], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -59,12 +61,17 @@ class Crowd(msgspec.Struct):
     given_up: dict[int, int] = {}
 
 
+async def nowhere_to_look() -> None:
+    """For what has no keys."""
+
+
 class Edge:
     """`hosts` are the `Host` values that are ours; paths in `any_host` are answered under any (health probes).
 
     `error_page` tells people what went wrong; without it they read JSON, as clients do. `proxies` is how many of the
     operator's own proxies add to `X-Forwarded-For`; nothing beyond what they added is believed. `observe` is told of
-    each answer, and how many seconds it took from the last byte of its request on.
+    each answer, and how many seconds it took from the last byte of its request on. `look_again` is awaited
+    before a request that raised KeyUnknown is handled once more.
     """
 
     def __init__(
@@ -76,6 +83,7 @@ class Edge:
         error_page: ErrorPage = error_response,
         proxies: int = 0,
         observe: Observe = lambda endpoint, status, error, seconds: None,
+        look_again: LookAgain = nowhere_to_look,
     ) -> None:
         self.crowd = Crowd()
         self._observe = observe
@@ -86,6 +94,7 @@ class Edge:
         self._hosts = hosts
         self._any_host = any_host
         self._entropy = entropy
+        self._look_again = look_again
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -149,11 +158,11 @@ class Edge:
         """Every way of ending, in one place."""
         tell = self._teller(request)
         try:
-            response = await route.handler(request)
+            response = await self._known(route, request)
             return readable_by_everybody(response) if route.cors == "everybody" else response
         except OAuthError as error:
             return refused(request, error, tell)
-        except (StoreUnavailable, Conflict) as error:
+        except (StoreUnavailable, Conflict, KeyUnknown) as error:
             unavailable = TemporarilyUnavailable("The server cannot do this just now; try again.", retry_after=1)
             unavailable.detail = str(error)
             return refused(request, unavailable, tell)
@@ -161,6 +170,14 @@ class Edge:
             log.exception("fault %s %s support_id=%s", request.method, request.path, request.support_id)
             fault = ServerError("This is a fault of the server. Tell its operator the id.")
             return msgspec.structs.replace(tell(request, fault), error=fault.code)
+
+    async def _known(self, route: Route, request: Request) -> Response:
+        """A key that another node just made is looked for once, before anything is written."""
+        try:
+            return await route.handler(request)
+        except KeyUnknown:
+            await self._look_again()
+            return await route.handler(request)
 
     def _teller(self, request: Request) -> ErrorPage:
         """Who reads an error here: a person at a page, or wherever nothing is; else a client."""

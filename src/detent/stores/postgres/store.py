@@ -1,7 +1,6 @@
 """`Store` and `Directory` on one PostgreSQL database, shared by any number of processes."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -31,7 +30,7 @@ _SETTLED: Final = _ROWS + "{after}" + _IS_SETTLED + " ORDER BY written_by, seq L
 _BETWEEN: Final = _ROWS + "seq > ? AND seq <= ? AND " + _IS_SETTLED + " ORDER BY seq LIMIT ?"
 _ORDERED_BY_NUMBER: Final = "UPDATE event SET written_by = '0'"
 _UNSETTLED: Final = "SELECT 1 FROM event WHERE written_by >= pg_snapshot_xmin(pg_current_snapshot()) LIMIT 1"
-_CLOCK: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
+_TIME: Final = "SELECT extract(epoch FROM clock_timestamp())::double precision"
 _PAUSES: Final = (0.005, 0.02, 0.1, 0.4)  # seconds in which what is committed is usually settled
 
 
@@ -68,16 +67,15 @@ class PostgresStore(SqlStore):
             raise StoreUnavailable(f"PostgreSQL cannot be opened: {error}") from error
         return cls(Statements(pool, patience=patience), remembered=remembered)
 
-    async def clock_offset(self) -> float:
-        before = time.time()
-        [(there,)] = await self._backend.read(_CLOCK, ())
-        return float(there) - (before + time.time()) / 2
-
     async def apply(self, changes: Changes) -> None:
         """A restored log may come from another server, whose transactions say nothing of the order here."""
         if any(isinstance(part, Restored) for part in changes.parts):
             await self._backend.write([Step(_ORDERED_BY_NUMBER, (), must_change=False)])
         await super().apply(changes)
+
+    async def time(self) -> float | None:
+        [(seconds,)] = await self._backend.read(_TIME, ())
+        return float(seconds)
 
     async def audit_rows(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditRow]:
         """Of the whole log only what is settled, which a long transaction anywhere on the server can delay."""

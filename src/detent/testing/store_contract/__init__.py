@@ -15,6 +15,7 @@ from detent.testing.store_contract.consents import ConsentContract
 from detent.testing.store_contract.directory import DirectoryContract
 from detent.testing.store_contract.ended import EndedContract
 from detent.testing.store_contract.families import FamilyContract
+from detent.testing.store_contract.installation import InstallationContract
 from detent.testing.store_contract.records import RecordContract
 from detent.testing.store_contract.registrations import RegistrationContract
 from detent.testing.store_contract.sessions import SessionContract
@@ -32,6 +33,7 @@ class StoreContract(
     AuditContract,
     EndedContract,
     WebhookContract,
+    InstallationContract,
     ConcurrencyContract,
 ):
     """Subclass it, name the subclass Test…, and override `make_store`."""
