@@ -133,6 +133,7 @@ class DatabaseKeys(HeldKeys):
         """Read, decide, write in one commit; and again if another node was first. Raises Conflict, KeysError."""
         for _ in range(_ATTEMPTS):
             version, now = (await self._load()).version, self._clock.now()
+            self._renew(now)  # whatever becomes of the turn
             turn = await asyncio.to_thread(turn_of, plans(now), dict(self._stored), now)
             if await self._put(version, turn):
                 return turn
