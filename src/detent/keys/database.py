@@ -97,6 +97,7 @@ class DatabaseKeys(HeldKeys):
         """Let the next key take over; the answer's `use_from` says when. For `at_once` see `ring.plan_rotation`."""
 
         def plans(now: Instant) -> dict[Purpose, Rotation]:
+            self._renew(now)  # whatever becomes of the plan: another node may have been first
             return {purpose: plan_rotation(self._ring(), purpose, self._schedule, now, at_once=at_once)}
 
         turn = await self._turn(plans)
@@ -133,7 +134,6 @@ class DatabaseKeys(HeldKeys):
         """Read, decide, write in one commit; and again if another node was first. Raises Conflict, KeysError."""
         for _ in range(_ATTEMPTS):
             version, now = (await self._load()).version, self._clock.now()
-            self._renew(now)  # whatever becomes of the turn
             turn = await asyncio.to_thread(turn_of, plans(now), dict(self._stored), now)
             if await self._put(version, turn):
                 return turn
