@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-COUNTS: Final = {"A": 9, "C": 14, "D": 5, "K": 12, "R": 18, "T": 27, "U": 6, "V": 7}
+COUNTS: Final = {"A": 9, "C": 14, "D": 5, "H": 14, "K": 12, "R": 18, "T": 27, "U": 6, "V": 7}
 MORE: Final = (
     "M3", "M4", "M5", "S1", "S4", "S6", "F2", "F3", "F4", "F5", "F10", "F12", "F24",
-    "L3", "L4", "L5", "L7", "L10", "X6", "X12",
+    "L3", "L4", "L5", "L6", "L7", "L8", "L10", "X6", "X12",
 )  # fmt: skip
 ROWS: Final = (*(f"{letter}{n}" for letter, count in COUNTS.items() for n in range(1, count + 1)), *MORE)
 
 ELSEWHERE: Final = {
+    "L6": "F9 and F12: restored, cloned, promoted with loss",
+    "L8": "tests/cli: test_l8_… of options, environment and core files",
     "A3": "tests/endpoints/test_client_auth.py: Basic as RFC 6749 §2.3.1 spells it, and what it cannot be",
     "A4": "tests/endpoints/test_client_auth.py: all are told the same, and an unknown client costs the same hash",
     "T19": "D4: a bound token without proof, or with another key",

@@ -41,6 +41,15 @@ def test_l8_no_option_takes_a_secret(path: tuple[str, ...]) -> None:
             assert parameter.is_flag or names == "--password-grant"
 
 
+@pytest.mark.parametrize("address", ["postgresql://detent:hunter2@db/detent", "host=db user=detent password = hunter2"])
+def test_l8_a_password_in_an_address_is_refused_where_everybody_can_read_it(address: str, tmp_path: Path) -> None:
+    for command in (("serve", "--store", address), ("migrate", "--to", address)):
+        code, told = Cli(tmp_path).refused(*command)
+        assert code == "secret_on_command_line"
+        assert "PGPASSFILE" in told
+        assert "hunter2" not in told
+
+
 READING = [
     path
     for path in COMMANDS

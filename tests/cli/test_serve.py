@@ -1,5 +1,6 @@
 """`detent serve`: what it refuses to start with (attacks M8, L4, mission A9), and that it serves what is left."""
 
+import re
 import signal
 from pathlib import Path
 
@@ -99,6 +100,8 @@ def test_it_serves_without_seeds_and_without_the_password_grant(tmp_path: Path) 
             f"{here}/oauth/token", data={"grant_type": "password"}, auth=credentials, headers={"Host": "id.example"}
         )
         assert refused.json()["error"] == "unsupported_grant_type"
+        limits = Path(f"/proc/{started.process.pid}/limits").read_text()
+        assert re.search(r"Max core file size +0 +0", limits), "attack L8: a crash leaves no core file"
         assert "proxies is 0" in (tmp_path / "log").read_text()
         assert started.end(signal.SIGTERM) == (0, "")
 

@@ -16,7 +16,7 @@ import click
 from detent.cli.identity import KEYS_FOLDER
 from detent.cli.mark import REFUSALS, read_mark, served, write_mark
 from detent.cli.office import STORE_FILE
-from detent.cli.operation import Answer, answered, common_options, settings_from, show
+from detent.cli.operation import Answer, answered, common_options, no_password_in, settings_from, show
 from detent.core.errors import StoreUnavailable
 from detent.core.rollback import compared
 from detent.settings import Settings
@@ -45,6 +45,7 @@ def migrate(as_json: bool, data: str | None, config: Path | None, target: str, u
         click.echo(json.dumps(told) if as_json else f"{doing} {table}: {done:,} of {of:,}", err=True)
 
     def work() -> Answer:
+        no_password_in("to", target)
         settings = settings_from(config, data=data)
         store = settings.data / STORE_FILE
         if not store.exists():

@@ -8,9 +8,11 @@ import asyncio
 import functools
 import json
 import os
+import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -88,8 +90,18 @@ def operation(
 
 
 def settings_from(config: Path | None, **flags: str | None) -> Settings:
-    """Raises SettingsError."""
+    """Raises SettingsError, and Failure for a password on the command line."""
+    no_password_in("store", flags.get("store"))
     return load({name: text for name, text in flags.items() if text is not None}, os.environ, config)
+
+
+def no_password_in(option: str, address: str | None) -> None:
+    """Everybody on this machine can read the arguments of a process (attack L8). Raises Failure."""
+    if address and (urlsplit(address).password or re.search(r"\bpassword\s*=", address)):
+        better = "put it into the settings file, DETENT_STORE, or a password file of PostgreSQL (PGPASSFILE)"
+        raise Failure(
+            "secret_on_command_line", f"--{option} holds a password, which everybody here can read: {better}."
+        )
 
 
 def show(answer: Answer, as_json: bool) -> None:

@@ -38,7 +38,11 @@ Chore = Callable[[], Coroutine[Any, Any, None]]
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """On uvloop where there is one, which ends without a word where it may open too few files; so as many as may be."""
+    """On uvloop where there is one, which ends without a word where it may open too few files; so as many as may be.
+
+    A crash leaves no core file: keys and tokens would be in it (attack L8).
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed != resource.RLIM_INFINITY:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
