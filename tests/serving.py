@@ -283,6 +283,7 @@ def running(
     public: str | None = None,
     at: Loopback | None = None,
     status_list_ttl: Seconds | None = DEFAULT_TTL,
+    passwords: Passwords | None = None,
     outbound: Outbound | None = None,
     kek: Path | None = None,
     more: MoreFeatures = no_more,
@@ -306,7 +307,7 @@ def running(
             if kek
             else FileKeys.open(keys_folder, clock)
         )
-        passwords = Passwords(CHEAP)
+        passwords = passwords or Passwords(CHEAP)
         outside = Outside(opened, opened, keys, clock, SystemEntropy(), sink, passwords)
         built = House(
             outside,
