@@ -161,7 +161,7 @@ _databases: dict[Path, str] = {}
 
 
 @cache
-def _shared() -> Cluster:
+def shared_cluster() -> Cluster:
     stack = ExitStack()
     cluster = stack.enter_context(running_cluster())
     atexit.register(stack.close)
@@ -171,7 +171,7 @@ def _shared() -> Cluster:
 
 def database_of(folder: Path) -> str:
     """The address of the database that belongs to this folder, on a server that all tests of this process share."""
-    cluster = _shared()
+    cluster = shared_cluster()
     if folder not in _databases:
         while len(_databases) >= _KEPT:
             cluster.drop_database(_databases.pop(next(iter(_databases))))

@@ -49,6 +49,7 @@ from detent.system import SystemEntropy
 from detent.testing.clock import ManualClock
 from detent.testing.server import Loopback, ServerThread
 from detent.web.outbound import Outbound
+from tests.pgbouncer import pooled_database_of
 from tests.postgres import database_of
 
 START = Instant(1_790_000_000)
@@ -265,7 +266,7 @@ async def _opened_store(kind: str | Callable[[], Awaitable[Any]], folder: Path, 
         return MemoryStore()
     if kind == "sqlite":
         return await SqliteStore.open(folder / "detent.db", **sqlite)
-    return await PostgresStore.open(database_of(folder))
+    return await PostgresStore.open(pooled_database_of(folder) if kind == "pgbouncer" else database_of(folder))
 
 
 @contextmanager

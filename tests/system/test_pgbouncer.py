@@ -4,11 +4,7 @@ The trap: a statement that is prepared on one connection of the pooler is somebo
 """
 
 import asyncio
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,41 +13,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from detent.stores.postgres import PostgresStore
 from detent.testing.store_contract import CompleteStore, StoreContract
 from tests.faults.nodes import Crowd, Installation, nodes
-from tests.postgres import TEMPLATE, Cluster, not_as_root, running_cluster, with_schema
+from tests.pgbouncer import pooled
+from tests.postgres import TEMPLATE, Cluster, running_cluster, with_schema
 
 pytestmark = pytest.mark.system
-SERVER_CONNECTIONS = 3
-SETTINGS = """
-[databases]
-* = host={cluster} user=detent
-[pgbouncer]
-listen_addr =
-unix_socket_dir = {folder}
-auth_type = any
-pool_mode = transaction
-default_pool_size = {connections}
-max_client_conn = 500
-logfile = {folder}/log
-pidfile = {folder}/pid
-"""
-
-
-@contextmanager
-def pooled(cluster: Cluster) -> Iterator[Path]:
-    """The folder of the socket of a pgbouncer before this server."""
-    folder = Path(tempfile.mkdtemp(prefix="detent-pgbouncer-"))
-    settings = folder / "pgbouncer.ini"
-    settings.write_text(SETTINGS.format(cluster=cluster.folder, folder=folder, connections=SERVER_CONNECTIONS))
-    program = shutil.which("pgbouncer")
-    assert program, "pgbouncer is needed: `./check system` installs it"
-    with subprocess.Popen([*not_as_root(), program, "-q", str(settings)], stderr=subprocess.DEVNULL) as process:
-        while not list(folder.glob(".s.PGSQL.*[0-9]")):
-            assert process.poll() is None, (folder / "log").read_text()
-        try:
-            yield folder
-        finally:
-            process.terminate()
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
