@@ -4,7 +4,6 @@ With ATTACKS_LONG=1 the chains, floods and draws have the size that the rows ask
 answer took: `ATTACKS_LONG=1 pytest tests/attacks/test_t_lasting.py --log-cli-level=WARNING`.
 """
 
-import asyncio
 import logging
 import os
 import subprocess
@@ -158,7 +157,7 @@ def test_attack_t27_a_turned_handle_key_keeps_tokens_good_and_a_dropped_one_none
 
 
 async def _rotated(keys: object, *, at_once: bool) -> None:
-    asyncio.run(keys.rotate("handle", at_once=at_once))  # type: ignore[attr-defined]
+    await keys.rotate("handle", at_once=at_once)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("client", ["testclient", "app"])

@@ -126,7 +126,7 @@ async def _set(event: asyncio.Event) -> None:
 
 
 async def _turned(keys: Any) -> None:
-    keys.rotate("handle")
+    await keys.rotate("handle")
 
 
 def no_compare_and_swap(detent: Detent, patch: pytest.MonkeyPatch) -> None:
