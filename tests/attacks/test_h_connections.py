@@ -122,6 +122,7 @@ def test_attack_h3_where_there_is_no_room_the_one_goes_that_kept_us_waiting_long
 ) -> None:
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 20)
     with running(tmp_path, keys_folder) as detent, ExitStack() as stack:
+        detent.http.headers["connection"] = "close"  # one that is kept would have to go as well
         tokens = detent.sign_in()
         flood = [stack.enter_context(wire_to(detent)) for _ in range(100)]
         for _ in range(3):

@@ -46,7 +46,9 @@ def test_every_survivor_that_is_explained_is_still_a_mutant(module: str) -> None
 @pytest.mark.parametrize("name", mutation.MODULES)
 def test_some_mutants_of_each_module_are_noticed(name: str) -> None:
     result = mutation.judged(name, sample=2, seed=1, stages=1, quiet=True)
-    assert (result.mutants, result.survivors) == (2, [])
+    known = EQUIVALENT.get(result.module, {})
+    unexplained = [name for name in result.survivors if name.split(": ", 1)[1] not in known]
+    assert (result.mutants, unexplained) == (2, [])
 
 
 @pytest.mark.slow

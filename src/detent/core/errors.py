@@ -84,6 +84,10 @@ class MethodNotAllowed(InvalidRequest):
     status = 405
 
 
+class RequestTimeout(InvalidRequest):
+    status = 408
+
+
 class Misdirected(InvalidRequest):
     status = 421
 

@@ -7,6 +7,7 @@ under the support id.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
 from time import perf_counter
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from detent.core.errors import (
     NotFound,
     OAuthError,
     PayloadTooLarge,
+    RequestTimeout,
     ServerError,
     StoreUnavailable,
     TemporarilyUnavailable,
@@ -48,6 +50,13 @@ MAX_HEADERS: Final = 100
 MOST_UNDER_WAY: Final = 1024  # at one endpoint: one that stands still holds up no other
 NOWHERE: Final = "none"  # the endpoint of what no route takes
 BODILESS: Final = frozenset({204, 304})  # RFC 9110 §6.4.1
+
+
+_UNHEARD: Final[Mapping[int, Callable[[], OAuthError]]] = {
+    408: partial(RequestTimeout, "The request took too long to arrive. Send it again.", retry_after=1),
+    431: partial(HeadersTooLarge, "The headers are too large."),
+    503: partial(TemporarilyUnavailable, "Too many connections; try again.", retry_after=1),
+}
 
 
 class ClientGone(Exception):
@@ -114,6 +123,11 @@ class Edge:
             return await self._answer(route, request, receive)
         except ClientGone:
             return None
+
+    def unheard(self, status: int) -> Response:
+        """What a connection is told that is given up before its request was whole."""
+        support_id = self._entropy.token_bytes(6).hex()
+        return refused(Request("", "", "", {}, b"", "", support_id), _UNHEARD[status]())
 
     def _head(self, scope: Scope) -> Request:
         headers: dict[str, str] = {}

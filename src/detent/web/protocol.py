@@ -22,11 +22,6 @@ REQUEST_SECONDS: Final = 5.0  # from its first byte, or the start of its connect
 READ_SECONDS: Final = 10.0  # for an answer to be taken
 _MOST_HEAD: Final = 4 * MAX_HEADER_BYTES  # bytes of a head that does not end; what does is judged by the edge
 _NO_HEADER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 §5.5: what would end a header early
-_TELLS: Final = {
-    408: "The request took too long to arrive.",  # RFC 9110 §15.5.9
-    431: "The headers are too large.",  # RFC 6585 §5
-    503: "Too many connections; try again.",
-}
 
 
 class State(ServerState):
@@ -134,11 +129,9 @@ class Protocol(HttpToolsProtocol):
         self.server_state.waiting.pop(self, None)
         self.server_state.crowd.given_up[status] = self.server_state.crowd.given_up.get(status, 0) + 1
         if not self._whole:
-            told = _TELLS[status].encode()
-            self.transport.write(
-                STATUS_LINE[status] + b"content-type: text/plain\r\nretry-after: 1\r\nconnection: close\r\n"
-                b"content-length: %d\r\n\r\n%b" % (len(told), told)
-            )
+            app = self.config.app
+            response = app.unheard(status) if isinstance(app, Edge) else Response(status)
+            self.transport.write(_head(response, (), close=True) + response.body)
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
