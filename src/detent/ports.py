@@ -98,6 +98,13 @@ class Store(Protocol):
         """
         ...
 
+    async def confirm(self) -> None:
+        """Return once all that was read before is as safe as what `apply` wrote: for an answer that writes nothing.
+
+        Where commits wait for standbys, a read may see one for which nobody waits any more. Raises StoreUnavailable.
+        """
+        ...
+
     async def sweep(self, now: Instant, *, retention: int) -> int:
         """Delete records that expired, and families and sessions whose absolute end passed `retention` seconds ago.
 

@@ -198,6 +198,27 @@ class synchronous:
         self._cluster.execute("SELECT pg_reload_conf()")
 
 
+async def test_an_answer_that_writes_nothing_rests_on_nothing_that_a_standby_did_not_confirm(
+    cluster: Cluster, conninfo: str
+) -> None:
+    """Attack F9: what a cancelled wait left behind is seen by every read, and gone after the failover."""
+    async with opened(conninfo, patience=1) as plain:
+        store = PostgresStore(plain._backend, remembered=10, replicated=True)
+        await store.apply(changed(InsertFamily(a_family())))
+        await store.confirm()
+        with synchronous(cluster), psycopg.connect(conninfo, autocommit=True) as other:
+            write = asyncio.create_task(store.apply(changed(ReplaceFamily(turned(a_family())))))
+            await until_waiting(other, "IPC")
+            other.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+            with pytest.raises(StoreUnavailable, match="standby"):
+                await write
+            assert (await stored(store, a_family().key)).generation == 2, "the read sees it"
+            with pytest.raises(StoreUnavailable):
+                await store.confirm()
+            await plain.confirm()
+        await store.confirm()
+
+
 async def test_who_gives_up_waiting_takes_nothing_back(postgres: PostgresStore, other: psycopg.Connection) -> None:
     await postgres.apply(changed(InsertFamily(a_family())))
     with other.transaction():

@@ -140,6 +140,9 @@ class MemoryStore:
         await asyncio.sleep(0)
         return self._records.get((kind, key))
 
+    async def confirm(self) -> None:
+        await asyncio.sleep(0)
+
     async def apply(self, changes: Changes) -> None:
         await asyncio.sleep(0)
         self._before = []

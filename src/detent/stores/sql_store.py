@@ -106,6 +106,9 @@ class SqlStore:
         found = await self._backend.read(sql.RECORD, (kind, key))
         return rows.record(kind, key, found[0]) if found else None
 
+    async def confirm(self) -> None:
+        """Nobody reads here what is not on the disk."""
+
     async def apply(self, changes: Changes) -> None:
         names = [name for part in changes.parts if (name := _remembered_as(part))]
         steps, committed = steps_of(changes), None

@@ -11,6 +11,7 @@ from detent.core.audit import AuditRow
 from detent.core.changes import Changes, Restored
 from detent.core.errors import StoreUnavailable
 from detent.stores import rows
+from detent.stores.backend import Backend
 from detent.stores.migrations import known_migrations
 from detent.stores.postgres.connection import Connection, check_server, new_pool
 from detent.stores.postgres.migrations import migrate
@@ -31,11 +32,16 @@ _BETWEEN: Final = _ROWS + "seq > ? AND seq <= ? AND " + _IS_SETTLED + " ORDER BY
 _ORDERED_BY_NUMBER: Final = "UPDATE event SET written_by = '0'"
 _UNSETTLED: Final = "SELECT 1 FROM event WHERE written_by >= pg_snapshot_xmin(pg_current_snapshot()) LIMIT 1"
 _TIME: Final = "SELECT extract(epoch FROM clock_timestamp())::double precision"
+_EMPTY: Final = "SELECT pg_logical_emit_message(true, 'detent', '')"
 _PAUSES: Final = (0.005, 0.02, 0.1, 0.4)  # seconds in which what is committed is usually settled
 
 
 class PostgresStore(SqlStore):
     gapless = False
+
+    def __init__(self, backend: Backend, *, remembered: int, replicated: bool = False) -> None:
+        super().__init__(backend, remembered=remembered)
+        self._replicated = replicated
 
     @classmethod
     async def open(
@@ -65,7 +71,12 @@ class PostgresStore(SqlStore):
             if isinstance(error, StoreUnavailable):
                 raise
             raise StoreUnavailable(f"PostgreSQL cannot be opened: {error}") from error
-        return cls(Statements(pool, patience=patience), remembered=remembered)
+        return cls(Statements(pool, patience=patience), remembered=remembered, replicated=replicated)
+
+    async def confirm(self) -> None:
+        """Commits wait for the standbys in their order: once this empty one is there, so is all before it."""
+        if self._replicated:
+            await self._backend.write([Step(_EMPTY, (), must_change=False)])
 
     async def apply(self, changes: Changes) -> None:
         """A restored log may come from another server, whose transactions say nothing of the order here."""
