@@ -17,6 +17,7 @@ def claims_of(token: str) -> dict[str, Any]:
     return claims
 
 
+@pytest.mark.counted
 def test_a1_an_api_checks_an_access_token_without_the_server_and_without_the_database(detent: Detent) -> None:
     token = detent.sign_in()["access_token"]
     assert detent.secret(token).status_code == 200  # the keys are fetched once
@@ -30,6 +31,7 @@ def test_a1_an_api_checks_an_access_token_without_the_server_and_without_the_dat
     assert guard.counters == replace(known, verified=known.verified + 20), "no call to the server"
 
 
+@pytest.mark.counted
 def test_a2_a_refresh_token_is_checked_at_the_server_and_refused_by_every_api(detent: Detent) -> None:
     tokens = detent.sign_in()
     for path in ("/secret", "/opaque/secret"):

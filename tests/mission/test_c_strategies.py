@@ -173,6 +173,7 @@ def test_c8_sign_ins_of_one_person_at_one_moment_all_succeed_and_one_of_them_las
 # C9
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("strategy", ["short_lived"])
 def test_c9_a_short_lived_token_is_checked_without_the_store_and_cannot_be_revoked(alone: App) -> None:
     tokens = alone.sign_in()
