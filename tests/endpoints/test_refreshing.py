@@ -4,6 +4,7 @@ What a token means is asked in tests/core, what an attacker gets in tests/attack
 """
 
 import logging
+import re
 from hashlib import blake2b
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from detent.core.changes import Changes, ReplaceFamily, SlideSession
-from detent.core.errors import Conflict
+from detent.core.errors import Conflict, StoreUnavailable
 from detent.grants.repeats import PER_MINUTE
 from detent.tokens.handle import MAX_GENERATION, REFRESH_PREFIX
 from tests.attacks.outcomes import assert_refused
@@ -229,6 +230,49 @@ def test_a_jwt_refresh_token_goes_to_the_strategy_that_made_it_and_ours_never_do
     app = App(detent, "allowlist")
     tokens = app.sign_in()
     again = app.refreshed(tokens)
+    assert counted(detent) == {("redeemed", ""): 1}
     assert not again["refresh_token"].startswith(REFRESH_PREFIX)
     own = detent.refreshed("testclient", detent.sign_in()["refresh_token"])
     assert own["refresh_token"].startswith(REFRESH_PREFIX)
+
+
+def counted(detent: Detent) -> dict[tuple[str, str], int]:
+    """How many refreshes ended how, and why, as a scrape tells it."""
+    page, _ = detent.thread.call(detent.house.outside.metrics.page("text/plain"))
+    found = re.findall(r'^detent_refreshes_total\{outcome="(\w+)",reason="(.*)"\} (\d+)', page.decode(), re.M)
+    return {(outcome, reason): int(count) for outcome, reason, count in found}
+
+
+def test_m11_a_refresh_is_counted_once_by_what_became_of_it(detent: Detent) -> None:
+    mine = detent.sign_in()["refresh_token"]
+    detent.refreshed("testclient", mine)
+    assert counted(detent) == {("rotate", ""): 1}
+    assert_refused(detent.refresh("testclient", mine))
+    assert_refused(detent.refresh("testclient", "garbage"))
+    assert_refused(detent.refresh("testclient", mine))
+    outcomes = sorted((outcome, bool(reason)) for outcome, reason in counted(detent))
+    assert outcomes == [("refused", True), ("refused", True), ("reuse", True), ("rotate", False)]
+    assert counted(detent)["refused", "not_ours"] == 1
+
+
+def test_the_last_generation_is_never_handed_out(detent: Detent) -> None:
+    first = detent.sign_in()["refresh_token"]
+    row_becomes(detent, first, "testclient", generation=MAX_GENERATION - 1)
+    last = msgspec.structs.replace(detent.family(first), generation=MAX_GENERATION - 1)
+    assert_refused(detent.refresh("testclient", detent.house.handles.refresh_token(last)))
+    assert detent.family(first).generation == MAX_GENERATION - 1
+
+
+def test_attack_f9_an_answer_that_writes_nothing_is_not_given_before_the_store_confirms_what_it_tells(
+    detent: Detent,
+) -> None:
+    async def never() -> None:
+        raise StoreUnavailable("no standby confirms")
+
+    confirm, detent.store.confirm = detent.store.confirm, never
+    first = detent.sign_in("app")["refresh_token"]
+    successor = detent.refreshed("app", first)["refresh_token"]
+    assert detent.refreshed("app", first)["refresh_token"] == successor, "it writes, and so waits by itself"
+    assert_refused(detent.refresh("app", first), "temporarily_unavailable", 503)
+    detent.store.confirm = confirm
+    assert detent.refreshed("app", first)["refresh_token"] == successor
