@@ -246,8 +246,9 @@ def test_a_database_of_something_else_and_one_that_does_not_answer_are_refused(t
     with psycopg.connect(empty) as connection:
         connection.execute("CREATE TABLE theirs (a int)")
     assert "holds something else" in last_line(house, "migrate", "--to", empty)
+    assert "cannot be opened" in last_line(house, "migrate", "--to", "host=/nowhere user=me")
     said = last_line(house, "migrate", "--to", "host=/nowhere user=me password=secret-word")
-    assert "cannot be opened" in said
+    assert "PGPASSFILE" in said
     assert "secret-word" not in said
     open_connection(house.data / STORE_FILE).close()
 
