@@ -7,6 +7,7 @@ import { left, now } from "/tokens.js";
 
 const SOON = 30; // seconds before its end at which an access token is replaced
 const PATIENCE = 10; // seconds until that is tried again
+const STORED_AFTER = 200; // milliseconds until every tab reads what this one has stored
 const ONE_TAB = "detent-demo.refresh"; // tabs that share a refresh token must not use it at once
 const ORIGIN = location.origin;
 
@@ -88,8 +89,14 @@ async function refresh(why) {
       return log("The refresh token was refused: this sign-in has ended.");
     }
     keeping.turn(before.refresh_token);
+    await seen();
     log(`${why}: refresh token ${keeping.family.generation - 1} was exchanged for number ${keeping.family.generation}.`);
   });
+}
+
+// A lock can reach another tab before what was stored under it does; with the old token it would look like a thief.
+async function seen() {
+  if (keeping.place === "local") await new Promise((done) => setTimeout(done, STORED_AFTER));
 }
 
 async function playTheThief() {
