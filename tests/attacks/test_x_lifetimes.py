@@ -18,7 +18,7 @@ from detent.core.client import Client, checked_client
 from detent.core.errors import InvalidClientMetadata
 from detent.core.ids import ClientId, Instant
 from detent.core.policy import DAY, KINDS, ClientKind, Overrides, effective_policy
-from detent.settings import DECLARED
+from detent.settings.declared import DECLARED
 from tests.serving import API, Detent
 
 NO_LIFETIME = [-1, -(2**31), 0, 2**31, 2**31 - 1, 2**63, 10**9, 10**30]

@@ -23,7 +23,7 @@ from detent.core.client import Client
 from detent.core.events import Event
 from detent.core.ids import Instant
 from detent.keys.file import FileKeys
-from detent.settings import Settings
+from detent.settings.declared import Settings
 from detent.system import SystemClock
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from detent.cli.config import page
-from detent.settings import DECLARED, FILE_NAME
+from detent.settings.declared import DECLARED, FILE_NAME
 from tests.cli.conftest import Cli
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"

@@ -10,7 +10,7 @@ import pytest
 
 from detent.admin.registrations import ClientFields
 from detent.cli.office import Office, opened
-from detent.settings import Settings
+from detent.settings.declared import Settings
 from tests.cli.conftest import Cli
 
 ISSUER = "http://127.0.0.1:9400/"

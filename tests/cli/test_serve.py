@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from detent.demo.seeds import SECRETS_FILE, development_secrets, seed
-from detent.settings import FILE_NAME
+from detent.settings.declared import FILE_NAME
 from detent.system import SystemEntropy
 from tests.cli.conftest import Cli, process
 

@@ -14,7 +14,7 @@ from detent.core.wishes import fulfilled, wishes_of
 from detent.demo.cast import BROWSER_APP, USUAL, WEB_APP, Apps
 from detent.demo.seeds import Seeds, development_secrets, seed
 from detent.keys.file import FileKeys
-from detent.settings import Settings
+from detent.settings.declared import Settings
 from detent.system import SystemClock, SystemEntropy
 
 HERE = "http://127.0.0.1:3000"

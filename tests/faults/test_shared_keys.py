@@ -20,7 +20,7 @@ from detent.cli.clock import database_differs
 from detent.cli.office import opened
 from detent.keys.file import FileKeys
 from detent.keys.kek import new_kek
-from detent.settings import load
+from detent.settings.reading import load
 from detent.system import SystemClock
 from tests.cli.conftest import DETENT, PLAIN
 from tests.faults.nodes import API, Installation, Node

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from detent.settings import Problem, Settings, development_problems, load, production_problems
+from detent.settings.declared import Problem, Settings
+from detent.settings.fitness import development_problems, production_problems
+from detent.settings.reading import load
 
 ISSUER = "https://id.example/"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (is what is refused)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from detent.settings import DECLARED, FILE_NAME, PREFIX, Settings, SettingsError, load
+from detent.settings.declared import DECLARED, FILE_NAME, PREFIX, Settings, SettingsError
+from detent.settings.reading import load
 
 
 def written(folder: Path, text: str) -> Path:

@@ -1,6 +1,6 @@
 """`detent config …`: what the settings are, where each value comes from, and whether production would take them.
 
-All of it, docs/settings.md too, is made from the declarations in settings.py.
+All of it, docs/settings.md too, is made from the declarations in settings/declared.py.
 """
 
 from pathlib import Path
@@ -9,11 +9,13 @@ from typing import Any, Final
 import click
 
 from detent.cli.operation import Answer, answered, common_options, settings_from, show, table
-from detent.settings import DECLARED, Setting, Settings, SettingsError, production_problems
+from detent.settings.declared import DECLARED, Setting, Settings, SettingsError
+from detent.settings.fitness import production_problems
 
 _HEAD: Final = """# Settings
 
-Made from the declarations in `src/detent/settings.py` by `detent config explain --markdown`; a test keeps it current.
+Made from the declarations in `src/detent/settings/declared.py` by `detent config explain --markdown`; a test keeps
+it current.
 
 A value comes from the flag of `detent serve`, else from the environment variable, else from the TOML file
 (`--config FILE`, or `detent.toml` in the data directory), else it is the default. What is not in this list stops the

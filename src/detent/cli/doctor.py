@@ -15,7 +15,7 @@ from detent.core.api import SIGNING_ALGS
 from detent.core.errors import StoreUnavailable
 from detent.core.policy import DAY
 from detent.core.rollback import compared
-from detent.settings import production_problems
+from detent.settings.fitness import production_problems
 from detent.stores.sqlite.backup import check_copy
 
 _ROOM: Final = 1 << 30  # bytes; less, and a busy night may fill the disk

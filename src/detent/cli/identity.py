@@ -18,7 +18,7 @@ from detent.keys.file import FileKeys
 from detent.keys.kek import Keks
 from detent.keys.ring import KeysError
 from detent.ports import Clock, Store
-from detent.settings import Problem, Settings, SettingsError
+from detent.settings.declared import Problem, Settings, SettingsError
 from detent.stores.sql_store import SqlStore
 
 KEYS_FOLDER: Final = "keys"

@@ -19,7 +19,7 @@ from detent.cli.office import STORE_FILE
 from detent.cli.operation import Answer, answered, common_options, no_password_in, settings_from, show
 from detent.core.errors import StoreUnavailable
 from detent.core.rollback import compared
-from detent.settings import Settings
+from detent.settings.declared import Settings
 from detent.stores.sqlite.leaving import Source
 
 Tell = Callable[[str, str, int, int], None]

@@ -1,7 +1,7 @@
 """Opens a data directory and what an operator's command needs of it; the same for the servers.
 
 In the directory: `detent.db`, if the store is not in PostgreSQL, `keys/`, if they are not in the store, and
-`detent.toml` if there is one. Where settings come from is settings.py.
+`detent.toml` if there is one. Where settings come from is settings/.
 """
 
 import socket
@@ -21,7 +21,8 @@ from detent.core.session import SessionPolicy
 from detent.demo.seeds import SECRETS_FILE
 from detent.identity.passwords import Passwords
 from detent.identity.throttle import Allowance, Allowances
-from detent.settings import Settings, outbound_networks, software_statement_issuers
+from detent.settings.declared import Settings
+from detent.settings.fitness import outbound_networks, software_statement_issuers
 from detent.sinks.log import LogSink
 from detent.stores.sql_store import SqlStore
 from detent.stores.sqlite import SqliteStore

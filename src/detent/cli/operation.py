@@ -24,7 +24,8 @@ from detent.core.errors import Conflict, OAuthError, StoreUnavailable
 from detent.core.ids import Instant
 from detent.keys.ring import KeysError
 from detent.registry import RegistryError
-from detent.settings import Settings, SettingsError, load
+from detent.settings.declared import Settings, SettingsError
+from detent.settings.reading import load
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from detent.cli.operation import Answer, Failure, answered, common_options, sett
 from detent.core.changes import Beat, Restored, changed
 from detent.core.errors import StoreUnavailable
 from detent.core.rollback import Mark
-from detent.settings import Settings
+from detent.settings.declared import Settings
 from detent.stores.sqlite.backup import back_up, put_in_place
 from detent.stores.sqlite.leaving import take_for_home
 

@@ -15,7 +15,8 @@ from detent.cli.office import Office, opened
 from detent.cli.operation import Answer, answered, settings_from, show
 from detent.cli.serving import at_work, run, taken
 from detent.demo.seeds import traces_of_seeds
-from detent.settings import DECLARED, Problem, Settings, SettingsError, operator_place, production_problems
+from detent.settings.declared import DECLARED, Problem, Settings, SettingsError
+from detent.settings.fitness import operator_place, production_problems
 from detent.sinks.log import logging_to
 from detent.web.server import Ending, Served, listening, port_of, serve_until_signal
 

@@ -20,7 +20,8 @@ from detent.demo.api import demo_api
 from detent.demo.browser_app import browser_app
 from detent.demo.cast import DEMO_API, VAULT, WEB_APP, localhost
 from detent.demo.seeds import SECRETS_FILE, Seeds, development_secrets, seed
-from detent.settings import Problem, Settings, SettingsError, development_problems
+from detent.settings.declared import Problem, Settings, SettingsError
+from detent.settings.fitness import development_problems
 from detent.sinks.log import logging_to
 from detent.system import SystemEntropy
 from detent.web.server import Served, serve_until_signal
