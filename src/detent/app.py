@@ -149,6 +149,7 @@ class House:
         registering: Literal["off", "token", "open"] = "off",
         registration_scopes: tuple[str, ...] = (),
         registration_pkce: bool = True,
+        registration_nonce: bool = True,
         software_statement_issuers: Mapping[str, str] = {},
         node: str = "",
         assertion_audience: assertion.AudienceRule = "endpoint",
@@ -201,7 +202,12 @@ class House:
             par.feature(outside.store, outside.entropy, self._check_asked, self._offered),
             *((client_id_metadata.feature(documents),) if documents else ()),
             registration.feature(
-                self._registration(registering, registration_scopes, registration_pkce, software_statement_issuers)
+                self._registration(
+                    registering,
+                    registration_scopes,
+                    registration.Demands(registration_pkce, registration_nonce),
+                    software_statement_issuers,
+                )
             ),
             jar.feature(issuer, self.client_keys, self.outbound.fetch if request_uri else None),
             *((status_list.feature(issuer, *published, status_list_ttl),) if status_list_ttl else ()),
@@ -250,14 +256,18 @@ class House:
         )
 
     def _registration(
-        self, mode: Literal["off", "token", "open"], scopes: tuple[str, ...], pkce: bool, issuers: Mapping[str, str]
+        self,
+        mode: Literal["off", "token", "open"],
+        scopes: tuple[str, ...],
+        demands: registration.Demands,
+        issuers: Mapping[str, str],
     ) -> Registration | None:
         outside = self.outside
         return None if mode == "off" else Registration(
             self.issuer,
             mode,
             scopes,
-            pkce,
+            demands,
             outside.store,
             outside.clock,
             outside.entropy,

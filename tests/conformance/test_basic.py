@@ -1,22 +1,24 @@
-"""The modules of the suite's plans oidcc-basic-certification and oidcc-formpost-basic-certification with clients
-registered by hand, each as one test of its name. idtoken-signature, idtoken-unsigned and request-uri-unsigned are for
-clients that register themselves.
+"""The modules of the suite's plans oidcc-basic-certification and oidcc-formpost-basic-certification, and those that the
+comprehensive plan shares with them, each as one test of its name: for clients registered by hand and by themselves.
 
 Refresh tokens rotate in all of them. Where the suite only warns, and we choose the warning, the test says so.
 """
 
-import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from detent.core.authorization import code_challenge_s256
 from detent.core.people import CLAIMS_OF_SCOPE
-from tests.conformance.relying_party import NONCE, OTHER, RelyingParty
-from tests.serving import REDIRECT_URI, SECRET, VERIFIER, Detent
+from tests.conformance.modules import Variant
+from tests.conformance.relying_party import NONCE, STATE, RelyingParty, ask_to_register, party_of, unsigned
+from tests.published import Published
+from tests.serving import REDIRECT_URI, VERIFIER, Detent
 
 PERSONAL = {claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims}
+REFUSALS = ("request_not_supported", "invalid_request_object", "invalid_request")
 
 
 def test_oidcc_server(party: RelyingParty) -> None:
@@ -28,7 +30,7 @@ def test_oidcc_server(party: RelyingParty) -> None:
 def test_oidcc_response_type_missing(party: RelyingParty) -> None:
     page = party.ask(response_type=None)
     assert party.answer(page)["error"] == "invalid_request"
-    assert party.answer(page)["state"] == "a-state-of-the-suite"
+    assert party.answer(page)["state"] == STATE
 
 
 def test_oidcc_userinfo_get(party: RelyingParty) -> None:
@@ -50,9 +52,23 @@ def test_oidcc_ensure_request_without_nonce_succeeds_for_code_flow(party: Relyin
     party.tokens(nonce=None)
 
 
-@pytest.mark.parametrize("scope", ["profile", "email", "address", "phone"])
-def test_oidcc_scope(party: RelyingParty, scope: str) -> None:
-    """oidcc-scope-profile, oidcc-scope-email, oidcc-scope-address, oidcc-scope-phone."""
+def test_oidcc_scope_profile(party: RelyingParty) -> None:
+    assert_scope(party, "profile")
+
+
+def test_oidcc_scope_email(party: RelyingParty) -> None:
+    assert_scope(party, "email")
+
+
+def test_oidcc_scope_address(party: RelyingParty) -> None:
+    assert_scope(party, "address")
+
+
+def test_oidcc_scope_phone(party: RelyingParty) -> None:
+    assert_scope(party, "phone")
+
+
+def assert_scope(party: RelyingParty, scope: str) -> None:
     tokens = party.tokens(scope=f"openid {scope}")
     told = party.userinfo(tokens)
     assert told.keys() == {"sub", *CLAIMS_OF_SCOPE[scope]}
@@ -75,17 +91,19 @@ def assert_types(told: dict[str, Any]) -> None:
 
 
 def test_oidcc_alternate_happy_flow(party: RelyingParty) -> None:
-    """Parameters that have reserved characters in them come back as they went."""
+    """Scopes and parameters in another order; and what has reserved characters in it comes back as it went."""
     odd = 'state with "quotes" & ampersand = 100% +/?#'
-    answer = party.answer(party.sign_in(state=odd))
+    answer = party.answer(party.sign_in(backwards=True, scope="email openid", state=odd))
     assert answer["state"] == odd
-    party.checked(party.redeem(answer["code"]), NONCE)
+    assert party.userinfo(party.checked(party.redeem(answer["code"]), NONCE)).keys() >= {"email", "email_verified"}
 
 
-@pytest.mark.parametrize("display", ["page", "popup"])
-def test_oidcc_display(party: RelyingParty, display: str) -> None:
-    """oidcc-display-page, oidcc-display-popup."""
-    party.tokens(display=display)
+def test_oidcc_display_page(party: RelyingParty) -> None:
+    party.tokens(display="page")
+
+
+def test_oidcc_display_popup(party: RelyingParty) -> None:
+    party.tokens(display="popup")
 
 
 def test_oidcc_prompt_login(provider: Detent, party: RelyingParty) -> None:
@@ -175,10 +193,17 @@ def test_oidcc_ensure_request_with_acr_values_succeeds(party: RelyingParty) -> N
     assert party.id_token(party.tokens(acr_values="1 2", prompt="login"))["acr"] in supported, "a wish, no condition"
 
 
-@pytest.mark.parametrize("seconds", [0, 30])
-def test_oidcc_codereuse(provider: Detent, party: RelyingParty, seconds: int) -> None:
-    """oidcc-codereuse, oidcc-codereuse-30seconds: and what the first use issued is dead."""
-    code = party.code()
+def test_oidcc_codereuse(party: RelyingParty) -> None:
+    assert_codereuse(party, 0)
+
+
+def test_oidcc_codereuse_30seconds(party: RelyingParty) -> None:
+    assert_codereuse(party, 30)
+
+
+def assert_codereuse(party: RelyingParty, seconds: int) -> None:
+    """What the first use issued is dead, too."""
+    provider, code = party.detent, party.code()
     tokens = party.checked(party.redeem(code), NONCE)
     party.userinfo(tokens)
     provider.clock.advance(seconds)
@@ -199,23 +224,17 @@ def test_oidcc_ensure_post_request_succeeds(party: RelyingParty) -> None:
     party.checked(party.redeem(answer["code"]), NONCE)
 
 
-def test_oidcc_server_client_secret_post(provider: Detent, party: RelyingParty) -> None:
-    secret = {"client_id": party.name, "client_secret": SECRET}
-    form = {"grant_type": "authorization_code", "code": party.code(), "redirect_uri": REDIRECT_URI, **secret}
-    party.checked(provider.http.post(party.told["token_endpoint"], data=form), NONCE)
+@pytest.mark.parametrize("registration", ["static", "dynamic"])
+@pytest.mark.parametrize("response_mode", [None, "form_post"])
+def test_oidcc_server_client_secret_post(provider: Detent, registration: Any, response_mode: Any) -> None:
+    with party_of(provider, Variant(registration, "client_secret_post", response_mode)) as party:
+        party.userinfo(party.tokens())
 
 
 def test_oidcc_unsigned_request_object_supported_correctly_or_rejected_as_unsupported(party: RelyingParty) -> None:
     answer = party.answer(party.ask(request=unsigned({"client_id": party.name, "scope": "openid", "nonce": "x"})))
-    assert answer["error"] in ("request_not_supported", "invalid_request_object", "invalid_request")
+    assert answer["error"] in REFUSALS
     assert "code" not in answer
-
-
-def unsigned(claims: dict[str, Any]) -> str:
-    parts = (
-        base64.urlsafe_b64encode(json.dumps(each).encode()).decode().rstrip("=") for each in ({"alg": "none"}, claims)
-    )
-    return ".".join((*parts, ""))
 
 
 def test_oidcc_claims_essential(party: RelyingParty) -> None:
@@ -228,8 +247,9 @@ def test_oidcc_claims_essential(party: RelyingParty) -> None:
 
 
 def test_oidcc_ensure_request_object_with_redirect_uri(party: RelyingParty) -> None:
+    """Unsigned it is refused, as above; signed, what it says of the redirect URI wins over the query."""
     page = party.ask(request=unsigned({"redirect_uri": REDIRECT_URI, "response_type": "code"}))
-    assert party.answer(page)["error"] in ("request_not_supported", "invalid_request_object", "invalid_request")
+    assert party.answer(page)["error"] in REFUSALS
 
 
 def test_oidcc_refresh_token(provider: Detent, party: RelyingParty) -> None:
@@ -245,7 +265,7 @@ def test_oidcc_refresh_token(provider: Detent, party: RelyingParty) -> None:
         }
         assert new["iat"] > old["iat"]
         party.userinfo(tokens)
-    with RelyingParty(provider, OTHER) as other:
+    with party_of(provider, party.variant, second=True) as other:
         refused = other.refresh(tokens["refresh_token"])
         assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
         assert "no-store" in refused.headers["cache-control"]
@@ -256,3 +276,28 @@ def test_oidcc_ensure_request_with_valid_pkce_succeeds(party: RelyingParty) -> N
     code = party.code(code_challenge=code_challenge_s256(VERIFIER), code_challenge_method="S256")
     assert party.redeem(code).json()["error"] == "invalid_grant", "the verifier is not left out"
     party.checked(party.redeem(code, code_verifier=VERIFIER), NONCE)
+
+
+# Of clients that registered themselves alone
+
+
+def test_oidcc_idtoken_signature(newcomer: Callable[..., RelyingParty]) -> None:
+    """`RelyingParty.id_token` verifies it by the published keys, with `kid`."""
+    newcomer().tokens()
+
+
+def test_oidcc_idtoken_unsigned(provider: Detent, newcomer: Callable[..., RelyingParty]) -> None:
+    """Skipped by the suite where it is not advertised; and whoever asks for it is told no."""
+    assert "none" not in newcomer().told["id_token_signing_alg_values_supported"]
+    refused = ask_to_register(provider, id_token_signed_response_alg="none")
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_client_metadata")
+
+
+def test_oidcc_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(
+    newcomer: Callable[..., RelyingParty], published: Published
+) -> None:
+    """Skipped by the suite where it is not advertised; and whoever sends it is told no."""
+    party = newcomer(request_uris=[published.url])
+    assert "none" not in party.told["request_object_signing_alg_values_supported"]
+    published.body = unsigned({"client_id": party.name, "scope": "openid", "nonce": NONCE}).encode()
+    assert party.answer(party.ask(request_uri=published.url))["error"] in REFUSALS

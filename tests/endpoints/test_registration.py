@@ -254,6 +254,24 @@ def test_a_client_that_registered_itself_signs_people_in_after_their_consent(any
     assert anybody.detent.redeem(told["client_id"], code).status_code == 200
 
 
+def test_what_the_operator_alone_says_is_neither_told_nor_taken_away_by_a_change(
+    tmp_path: Path, keys_folder: Path
+) -> None:
+    """Where clients may do without PKCE and nonce; a public one cannot."""
+    lax: dict[str, Any] = {"registering": "token", "registration_pkce": False, "registration_nonce": False}
+    with running(tmp_path, keys_folder, "memory", **lax) as served:
+        registering = Registering(served)
+        told = registering.register(registering.token(), **WEB)
+        assert "require_nonce" not in told
+        changed = registering.manage("PUT", told, json={**WEB, "client_id": told["client_id"], "client_name": "New"})
+        assert changed.status_code == 200, changed.text
+        stored = registering.stored(told)
+        assert (stored.client_name, stored.require_pkce, stored.extra["require_nonce"]) == ("New", False, False)
+        public = registering.stored(registering.register(registering.token(), **PUBLIC))
+        assert public.require_pkce
+        assert "require_nonce" not in public.extra
+
+
 def test_rfc7592_2_a_client_reads_changes_and_removes_its_registration(by_token: Registering) -> None:
     told = by_token.register(by_token.token(), **WEB, contacts=["a@app.example"], software_version="1")
     known = {name: value for name, value in told.items() if not name.startswith("client_secret")}

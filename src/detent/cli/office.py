@@ -102,6 +102,7 @@ async def opened(
             registering=settings.registration,
             registration_scopes=tuple(settings.registration_scopes.split()),
             registration_pkce=settings.registration_pkce,
+            registration_nonce=settings.registration_nonce,
             software_statement_issuers=software_statement_issuers(settings),
             node=settings.node_name or socket.gethostname(),
             assertion_audience="issuer" if settings.profile == "oauth21" else "endpoint",

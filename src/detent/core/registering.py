@@ -21,7 +21,7 @@ OPEN_GRANTS: Final = frozenset({*BY_CODE, "urn:ietf:params:oauth:grant-type:devi
 TRUSTED_GRANTS: Final = OPEN_GRANTS | {"client_credentials"}
 MAX_URIS: Final = 50
 MAX_TEXT: Final = 2000
-_PRIVILEGED: Final = frozenset(
+PRIVILEGED: Final = frozenset(
     {
         "kind",
         "first_party",
@@ -68,7 +68,7 @@ class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def read_metadata(given: Mapping[str, Any]) -> Metadata:
     """Raises InvalidClientMetadata, InvalidRedirectUri."""
-    if privileged := sorted(_PRIVILEGED & given.keys()):
+    if privileged := sorted(PRIVILEGED & given.keys()):
         raise InvalidClientMetadata(f"Only the operator can say {', '.join(privileged)} of a client.")
     if not _is_list_of_text(given.get("redirect_uris") or []):
         raise InvalidRedirectUri("redirect_uris must be a list of strings.")
@@ -129,7 +129,7 @@ def _said(metadata: Metadata) -> dict[str, Any]:
 
 
 def told_itself(client: Client) -> dict[str, Any]:
-    """RFC 7591 §3.2.1: all of its metadata as it is registered."""
+    """RFC 7591 §3.2.1: all of its metadata as it is registered; what the operator alone may say is not its own."""
     document: dict[str, Any] = {
         "client_id": client.client_id,
         "client_id_issued_at": client.created_at,
@@ -138,7 +138,7 @@ def told_itself(client: Client) -> dict[str, Any]:
         "grant_types": list(client.grant_types),
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
         "scope": " ".join(client.scope),
-        **client.extra,
+        **{name: value for name, value in client.extra.items() if name not in PRIVILEGED},
     }
     if client.post_logout_redirect_uris:
         document["post_logout_redirect_uris"] = list(client.post_logout_redirect_uris)

@@ -16,7 +16,7 @@ import msgspec
 from detent.client_auth.flood import Flood
 from detent.client_auth.initial_tokens import InitialTokens
 from detent.core.changes import Part
-from detent.core.client import Client, check_shown_uri
+from detent.core.client import REQUIRE_NONCE, Client, check_shown_uri
 from detent.core.errors import (
     Conflict,
     InvalidClientMetadata,
@@ -30,6 +30,7 @@ from detent.core.policy import ClientKind
 from detent.core.registering import (
     OPEN_GRANTS,
     OWN_MEMBERS,
+    PRIVILEGED,
     TRUSTED_GRANTS,
     fields_of,
     kind_of,
@@ -52,6 +53,17 @@ MAX_BYTES: Final = 32 * 1024
 _ATTEMPTS: Final = 10
 
 Mode = Literal["token", "open"]
+
+
+class Demands(msgspec.Struct, frozen=True):
+    """What confidential clients that register themselves cannot do without; public ones always send PKCE."""
+
+    pkce: bool = True
+    nonce: bool = True
+
+    def of(self, public: bool) -> tuple[bool, dict[str, Any]]:
+        """`require_pkce`, and members of the client that say the rest."""
+        return self.pkce or public, {} if self.nonce or public else {REQUIRE_NONCE: False}
 
 
 class Registrar(Protocol):
@@ -78,7 +90,7 @@ class Registration:
         issuer: str,
         mode: Mode,
         scopes: tuple[str, ...],
-        pkce: bool,
+        demands: Demands,
         store: Store,
         clock: Clock,
         entropy: Entropy,
@@ -90,7 +102,7 @@ class Registration:
         self._issuer = issuer
         self._mode = mode
         self._scopes = scopes
-        self._pkce = pkce
+        self._demands = demands
         self._store = store
         self._clock = clock
         self._entropy = entropy
@@ -106,8 +118,8 @@ class Registration:
         given = await self._described(_document(request))
         metadata = read_metadata(given)
         fields = fields_of(metadata, TRUSTED_GRANTS if presented else OPEN_GRANTS, self._scopes)
-        fields["metadata"] = more_of(given, self._known())
-        fields["require_pkce"] = self._pkce or metadata.token_endpoint_auth_method == "none"
+        fields["require_pkce"], exempt = self._demands.of(metadata.token_endpoint_auth_method == "none")
+        fields["metadata"] = more_of(given, self._known()) | exempt
         if presented is None:
             self._flood.count(request.peer, self._clock.now(), "clients were registered")
         token = TOKEN_PREFIX + base64.urlsafe_b64encode(self._entropy.token_bytes(32)).rstrip(b"=").decode()
@@ -144,7 +156,7 @@ class Registration:
             raise InvalidClientMetadata("A shown secret cannot become one to sign with; register another client.")
         trusted = client.registered_by != OPEN
         fields = fields_of(metadata, TRUSTED_GRANTS if trusted else OPEN_GRANTS, self._scopes)
-        fields["metadata"] = dict.fromkeys(client.extra) | more_of(given, self._known())
+        fields["metadata"] = dict.fromkeys(client.extra.keys() - PRIVILEGED) | more_of(given, self._known())
         return json_private(self._told(await self._registrar().change(client, fields), token))
 
     def _initial_token(self, request: Request) -> str | None:

@@ -153,6 +153,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         About("Whether clients that register themselves with a secret or keys must use PKCE; else a nonce will do."),
     ] = True
+    registration_nonce: Annotated[
+        bool,
+        About(
+            "Whether a client that registers itself and may do without PKCE must send a nonce in its place.",
+            danger="With neither, a stolen code can be put into somebody else's session (RFC 9700 §2.1.1).",
+        ),
+    ] = True
     software_statements: Annotated[
         str,
         About("Whose software statements count: ISSUER=JWKS_URL pairs with blanks between (RFC 7591 §2.3)."),
