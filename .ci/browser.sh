@@ -7,7 +7,7 @@ parts=.detent/browser
 
 browser_parts() {
     chromium --version 2>/dev/null || debian_chromium || npm_chromium || echo "No Chromium for this machine."
-    npm_packages clients || echo "No npm packages."
+    npm_packages tests/browser/clients $parts/clients || echo "No npm packages."
 }
 
 debian_chromium() {
@@ -24,7 +24,7 @@ apt_chromium() {
 
 # The package carries Chromium compressed and unpacks it into TMPDIR.
 npm_chromium() {
-    npm_packages chromium || return
+    npm_packages tests/browser/chromium $parts/chromium || return
     local modules=$PWD/$parts/chromium/node_modules
     if [ ! -d "$modules/unpacked" ]; then
         mkdir -p "$modules/partial"
@@ -35,9 +35,9 @@ npm_chromium() {
     "$modules/unpacked/chromium" --version
 }
 
-# npm_packages NAME: what tests/browser/NAME locks, in .detent/browser/NAME; nothing to do if that is there already.
+# npm_packages LOCKED THERE: what the folder LOCKED locks, in the folder THERE; nothing to do if it is there already.
 npm_packages() {
-    local locked=tests/browser/$1 there=$parts/$1
+    local locked=$1 there=$2
     cmp -s "$locked/package-lock.json" "$there/node_modules/installed.json" && return
     command -v npm >/dev/null || return
     mkdir -p "$there"

@@ -67,12 +67,13 @@ def test_no_file_names_the_workplace() -> None:
 
 
 def test_the_lock_names_no_registry_but_the_public_one() -> None:
-    hosts = set(re.findall(r"https?://([^/\"]+)", (ROOT / "uv.lock").read_text()))
-    assert hosts == {"pypi.org", "files.pythonhosted.org"}
+    for lock in (ROOT / "uv.lock", *ROOT.glob("tests/clients/*/uv.lock")):
+        hosts = set(re.findall(r"https?://([^/\"]+)", lock.read_text()))
+        assert hosts == {"pypi.org", "files.pythonhosted.org"}
 
 
 def test_the_npm_locks_name_no_registry_and_a_hash_of_every_package() -> None:
-    for lock in ROOT.glob("tests/browser/*/package-lock.json"):
+    for lock in ROOT.glob("tests/*/*/package-lock.json"):
         _, *packages = json.loads(lock.read_text())["packages"].values()
         assert packages
         assert all("integrity" in package and "resolved" not in package for package in packages), lock
@@ -83,3 +84,10 @@ def test_check_refuses_a_level_it_does_not_know() -> None:
     assert run.returncode == 2
     assert "no level named 'slwo'" in run.stderr
     assert "fast" in run.stderr
+
+
+def test_check_clients_lists_the_clients_for_one_it_does_not_know() -> None:
+    run = subprocess.run([ROOT / "check", "clients", "opneid-client"], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "no client named 'opneid-client'" in run.stderr
+    assert "openid-client" in run.stderr

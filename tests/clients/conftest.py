@@ -1,0 +1,29 @@
+"""Fixtures of the tests that run real clients: `example` is what `detent up` seeds, on a clock that the test moves.
+
+Everything in this folder is marked `clients` and runs in `./check clients`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.example import Example, running_example
+from tests.fixtures import keys_folder
+
+__all__ = ["keys_folder"]
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker("clients")
+
+
+@pytest.fixture
+def example(tmp_path: Path, keys_folder: Path) -> Iterator[Example]:
+    with running_example(tmp_path / "data", keys_folder) as running:
+        yield running

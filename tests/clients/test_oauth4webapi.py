@@ -1,0 +1,21 @@
+"""A native app without a secret: code and PKCE, five refreshes that rotate, an old token, revocation, sign-out."""
+
+from pathlib import Path
+
+from tests.clients.example import Example
+from tests.clients.life import lived
+from tests.clients.program import client_environment, program
+
+
+def test_oauth4webapi_signs_in_refreshes_five_times_is_refused_an_old_token_and_signs_out(
+    example: Example, tmp_path: Path
+) -> None:
+    document = example.registered("oauth4webapi")
+    environment = client_environment(example.detent.issuer, document)
+    with program("oauth4webapi.mjs", tmp_path / "log", environment) as running:
+        refusals = lived(example, running)
+    for refusal in refusals.values():
+        assert (refusal["name"], refusal["code"]) == ("ResponseBodyError", "OAUTH_RESPONSE_BODY_ERROR")
+        assert refusal["error"] == "invalid_grant"
+        assert refusal["error_description"].startswith("Unknown or invalid refresh token")
+        assert refusal["support_id"] in refusal["error_description"]
