@@ -8,7 +8,6 @@ import platform
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
-from importlib.metadata import version
 from typing import Final
 
 from detent.cli.clock import database_ahead, database_differs
@@ -36,6 +35,8 @@ async def watch_for_ever(office: Office) -> None:
 
 
 async def _node(office: Office) -> AsyncIterator[Figure]:
+    from importlib.metadata import version  # as with the page itself: few starts are followed by a scrape
+
     build = {"version": version("detent"), "python": platform.python_version(), "node": office.house.health.node}
     yield Figure("detent_build_info", "Which program this is, and on which node.", 1, build)
     crowd = office.house.asgi.crowd

@@ -3,7 +3,7 @@
 Source: OWASP, Server-Side Request Forgery Prevention; RFC 9700 §4.11 (do not follow where an attacker points). The
 name is resolved once, every address of it must be public (or allowed by the operator), and the connection goes to
 the very address that was checked, so that a name that resolves anew changes nothing. No redirects, no proxies.
-HTTP is spoken by h11. Leaves: what is sent, and when to try again, to the caller.
+HTTP is spoken by exchange.py. Leaves: what is sent, and when to try again, to the caller.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
-
-import h11
-import msgspec
 
 from detent.resource_server.errors import Unavailable
 from detent.resource_server.fetch import Response
+
+if TYPE_CHECKING:
+    from detent.web.exchange import Answer
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -79,9 +79,7 @@ class Outbound:
             raise Unavailable(f"no complete answer of at most {MAX_ANSWER_BYTES} bytes")
         return answer.response
 
-    async def _answer(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, seconds: float
-    ) -> "_Answer":
+    async def _answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes, seconds: float) -> "Answer":
         if fault := url_fault(url):
             raise Unreachable(fault)
         try:
@@ -89,14 +87,14 @@ class Outbound:
                 return await self._ask(method, urlsplit(url), headers, body)
         except TimeoutError:
             raise Unreachable(f"no answer within {seconds:g} s") from None
-        except h11.ProtocolError:
-            raise Unreachable("the answer is not HTTP") from None
         except ssl.SSLError as error:
             raise Unreachable(f"TLS failed ({error.reason or type(error).__name__})") from None
         except OSError as error:
             raise Unreachable(f"no connection ({type(error).__name__})") from None
 
-    async def _ask(self, method: str, parts: SplitResult, headers: Mapping[str, str], body: bytes) -> "_Answer":
+    async def _ask(self, method: str, parts: SplitResult, headers: Mapping[str, str], body: bytes) -> "Answer":
+        from detent.web.exchange import NoAnswer, exchange  # few starts are followed by one
+
         host, encrypted = parts.hostname or "", parts.scheme == "https"
         port = parts.port or (443 if encrypted else 80)
         address = await self._address(host, port, encrypted)
@@ -105,8 +103,9 @@ class Outbound:
         try:
             target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
             named = {"host": parts.netloc, "content-length": str(len(body)), "connection": "close", **headers}
-            request = h11.Request(method=method, target=target, headers=list(named.items()))
-            return await _exchange(reader, writer, request, body)
+            return await exchange(reader, writer, method, target, named, body, most=MAX_ANSWER_BYTES)
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from None
         finally:
             writer.close()
             with suppress(OSError):
@@ -142,39 +141,3 @@ def _plain(address: Address) -> Address:
     """An IPv4 address that is written as an IPv6 one is looked at as what it is."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    """`complete`: the body came to its end within the bounds."""
-
-    response: Response
-    complete: bool
-
-
-async def _exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: h11.Request, body: bytes
-) -> _Answer:
-    wire = h11.Connection(our_role=h11.CLIENT)
-    for sent in (request, h11.Data(data=body), h11.EndOfMessage()):
-        writer.write(wire.send(sent) or b"")
-    await writer.drain()
-    status, received, complete = 0, 0, False
-    named: dict[str, str] = {}
-    content = b""
-    while received <= MAX_ANSWER_BYTES:
-        event = wire.next_event()
-        if event is h11.NEED_DATA:
-            chunk = await reader.read(MAX_ANSWER_BYTES)
-            received += len(chunk)
-            wire.receive_data(chunk)
-        elif isinstance(event, h11.Response):
-            status = event.status_code
-            named = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
-        elif isinstance(event, h11.Data):
-            content += event.data
-        elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed) or event is h11.PAUSED:
-            complete = isinstance(event, h11.EndOfMessage)
-            break
-    if not status:
-        raise Unreachable("no complete answer")
-    return _Answer(Response(status, named, content), complete)
