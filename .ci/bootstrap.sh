@@ -4,6 +4,7 @@
 venv=${UV_PROJECT_ENVIRONMENT:-.venv}
 case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
 export UV_PYTHON_DOWNLOADS=never
+unset PYTHONDONTWRITEBYTECODE # every process that is started would compile everything once more
 unset VIRTUAL_ENV # another project's environment is not ours to use or to warn about
 if [ -z "${UV_CACHE_DIR:-}" ] && [ ! -w "${HOME:-}" ]; then
     export UV_CACHE_DIR=$PWD/.detent/cache # an account without a home of its own
