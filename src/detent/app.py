@@ -76,6 +76,7 @@ from detent.pages.rendering import Rendering
 from detent.pages.response_modes import FormPost, WebMessage
 from detent.pages.static import static_routes
 from detent.ports import Clock, Directory, Entropy, EventSink, Keys, Store
+from detent.profiles import OIDC, Profile
 from detent.registry import (
     Envelope,
     Feature,
@@ -86,6 +87,7 @@ from detent.registry import (
     Release,
     SubjectType,
     TokenFormat,
+    without,
 )
 from detent.sinks.metrics import Metrics
 from detent.strategies.allowlist import Allowlist
@@ -128,8 +130,8 @@ class House:
     """Everything built; `asgi` is what a server runs, `operator_asgi` what it runs for operators alone, the rest is
     what the command line and tests reach for.
 
-    `more` adds features of your own; they go through the same door as those listed here. Without a
-    `status_list_ttl` there are no status lists.
+    `more` adds features of your own; they go through the same door as those listed here. `profile` leaves some of
+    both out. Without a `status_list_ttl` there are no status lists.
     """
 
     def __init__(
@@ -152,11 +154,12 @@ class House:
         registration_nonce: bool = True,
         software_statement_issuers: Mapping[str, str] = {},
         node: str = "",
-        assertion_audience: assertion.AudienceRule = "endpoint",
+        profile: Profile = OIDC,
         more: "MoreFeatures" = no_more,
     ) -> None:
         self.outside = outside
         self.issuer = issuer
+        self.profile = profile
         self.outbound = outbound or Outbound()
         self.client_keys = ClientKeys(self.outbound.fetch, outside.clock)
         self.initial_tokens = InitialTokens(outside.store, outside.directory, outside.clock, outside.entropy)
@@ -175,7 +178,16 @@ class House:
         mint = Mint(issuer, formats, marks, self.disclosure, outside.entropy)
         id_tokens = IdTokens(issuer, outside.keys, self.disclosure, envelopes)
         self.issuing = Issuing(
-            outside.store, self.handles, mint, id_tokens, outside.entropy, strategies, marks, store_behind
+            outside.store,
+            self.handles,
+            mint,
+            id_tokens,
+            outside.entropy,
+            strategies,
+            marks,
+            store_behind,
+            scopes=profile.scopes,
+            refresh_needs_offline_access=profile.refresh_needs_offline_access,
         )
         self.ending = Ending(outside.store, outside.sink)
         throttle = Throttle(outside.entropy, allowances)
@@ -189,10 +201,11 @@ class House:
         self._error_page = ErrorPage(self._rendering)
 
         published = outside.store, outside.directory, outside.keys, outside.clock
-        documents = self._documents(registration_scopes) if client_id_metadata_documents else None
+        open_scopes = (*profile.scopes, *registration_scopes)
+        documents = self._documents(open_scopes) if client_id_metadata_documents else None
         features = (
             *((password.feature(self.issuing, self.sign_in),) if password_grant else ()),
-            openid.feature(outside.keys),
+            openid.feature(outside.keys, claims_in_id_token=profile.claims_in_id_token),
             claims.feature(),
             client_keys_feature(),
             device.feature(issuer, self.issuing, self.ending, outside.directory, self.devices),
@@ -204,7 +217,7 @@ class House:
             registration.feature(
                 self._registration(
                     registering,
-                    registration_scopes,
+                    open_scopes,
                     registration.Demands(registration_pkce, registration_nonce),
                     software_statement_issuers,
                 )
@@ -214,7 +227,7 @@ class House:
             self._jwt_refresh_tokens(),
             *more(self),
         )
-        assertions = assertion.feature(issuer, assertion_audience, outside.keys, self.client_keys)
+        assertions = assertion.feature(issuer, profile.assertion_audience, outside.keys, self.client_keys)
         self.registry = self._registry((*features, self._base(), assertions))
         self.registrations = Registrations(
             outside.store,
@@ -297,15 +310,16 @@ class House:
             ),
             client_auth=(ClientSecretBasic(outside.keys), ClientSecretPost(outside.keys), NoAuthentication()),
             token_formats=(Jwt(self.issuer, outside.keys), Opaque(self.handles)),
+            subject_types=(openid.Public(),),
             response_modes=(Query(), FormPost(self._rendering), WebMessage(self._rendering)),
         )
 
     def _registry(self, features: tuple[Feature, ...]) -> Registry:
         """The registry of everything, endpoints included; those are built on the registry of all that they serve."""
         outside, access, issuer = self.outside, self.access, self.issuer
-        protocol = Registry(features)
+        protocol = Registry(without(features, self.profile.leaves_out))
         door = Door(protocol.client_auth, outside.store, outside.clock)
-        metadata = MetadataEndpoint(issuer)
+        metadata = MetadataEndpoint(issuer, self.profile.scopes)
         hints = Hints(issuer, outside.keys)
         presentation = Presentation(protocol.possession, outside.store)
         self.dispatcher = Dispatcher(
@@ -318,7 +332,9 @@ class House:
             outside.entropy,
         )
         self.end_session = EndSession(outside.store, self.sessions, self.visitors, hints, self.handles, self.disclosure)
-        self.authorization = AuthorizationEndpoint(protocol, self.issuing, self.dispatcher, self.visitors, hints)
+        self.authorization = AuthorizationEndpoint(
+            protocol, self.issuing, self.dispatcher, self.visitors, hints, self.profile.pkce_of_everybody
+        )
         parameters = {source.parameter for source in protocol.request_sources}
         endpoints = Feature(
             "endpoints",
@@ -365,7 +381,7 @@ class House:
                 "request_uri_parameter_supported": "require_request_uri_registration" in protocol.metadata,
             },
         )
-        whole = Registry((*features, endpoints, self._pages()))
+        whole = Registry(without((*features, endpoints, self._pages()), self.profile.leaves_out))
         metadata.publish(whole)
         return whole
 

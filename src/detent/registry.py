@@ -5,7 +5,7 @@ disjoint: two owners of one name stop the start and both are named. Order is by 
 Discovery metadata is merged from what stands here, so it cannot promise what is not routed.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, Literal, Protocol, TypeVar
 
@@ -440,6 +440,23 @@ class Feature(msgspec.Struct, frozen=True):
     client_checks: tuple[ClientCheck, ...] = ()
     requires: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
+
+
+def without(features: tuple[Feature, ...], names: Collection[str]) -> tuple[Feature, ...]:
+    """What is left once whatever has one of these names is out: features, grant types, authentication methods,
+    response modes, paths.
+    """
+    return tuple(
+        msgspec.structs.replace(
+            feature,
+            grants=tuple(each for each in feature.grants if each.grant_type not in names),
+            client_auth=tuple(each for each in feature.client_auth if each.method not in names),
+            response_modes=tuple(each for each in feature.response_modes if each.name not in names),
+            routes=tuple(each for each in feature.routes if each.path not in names),
+        )
+        for feature in features
+        if feature.name not in names
+    )
 
 
 class RegistryError(Exception):

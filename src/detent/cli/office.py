@@ -21,6 +21,7 @@ from detent.core.session import SessionPolicy
 from detent.demo.seeds import SECRETS_FILE
 from detent.identity.passwords import Passwords
 from detent.identity.throttle import Allowance, Allowances
+from detent.profiles import PROFILES
 from detent.settings.declared import Settings
 from detent.settings.fitness import outbound_networks, software_statement_issuers
 from detent.sinks.log import LogSink
@@ -105,7 +106,7 @@ async def opened(
             registration_nonce=settings.registration_nonce,
             software_statement_issuers=software_statement_issuers(settings),
             node=settings.node_name or socket.gethostname(),
-            assertion_audience="issuer" if settings.profile == "oauth21" else "endpoint",
+            profile=PROFILES[settings.profile],
         )
         yield Office(settings, outside, store, clock, keys, house, outbound)
     finally:

@@ -14,7 +14,7 @@ import msgspec
 from detent.core.client import LOOPBACK_HOSTS, REQUIRE_NONCE, AuthMethod, Client, check_redirect_uri
 from detent.core.errors import InvalidClientMetadata, InvalidRedirectUri
 from detent.core.policy import ClientKind
-from detent.core.scope import IDENTITY_SCOPES, parse_scope
+from detent.core.scope import parse_scope
 
 BY_CODE: Final = ("authorization_code", "refresh_token")
 OPEN_GRANTS: Final = frozenset({*BY_CODE, "urn:ietf:params:oauth:grant-type:device_code"})
@@ -103,8 +103,7 @@ def fields_of(metadata: Metadata, grants: Collection[str], scopes: Collection[st
     """The fields of the client; of the scopes it wants it gets those that are open. Raises InvalidClientMetadata."""
     if refused := [grant for grant in metadata.grant_types if grant not in grants]:
         raise InvalidClientMetadata(f"A client that registers itself cannot have the grant {', '.join(refused)[:200]}.")
-    possible = (*IDENTITY_SCOPES, *scopes)
-    wanted = parse_scope(metadata.scope) if metadata.scope is not None else possible
+    wanted = parse_scope(metadata.scope) if metadata.scope is not None else scopes
     browser = kind_of(metadata) == "browser"
     return {
         **{name: getattr(metadata, name) for name in _SHOWN},
@@ -112,7 +111,7 @@ def fields_of(metadata: Metadata, grants: Collection[str], scopes: Collection[st
         "post_logout_redirect_uris": metadata.post_logout_redirect_uris,
         "grant_types": metadata.grant_types,
         "token_endpoint_auth_method": metadata.token_endpoint_auth_method,
-        "scope": tuple(name for name in wanted if name in possible),
+        "scope": tuple(name for name in wanted if name in scopes),
         "web_origins": tuple(dict.fromkeys(map(_origin, metadata.redirect_uris))) if browser else (),
     }
 

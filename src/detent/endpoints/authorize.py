@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from detent.core.api import granted
 from detent.core.client import REQUIRE_NONCE, Client, matching_redirect_uri
 from detent.core.confirmation import BEARER, Confirmation
 from detent.core.errors import (
@@ -25,7 +24,7 @@ from detent.core.errors import (
 from detent.core.exchange import Form, Request, Response
 from detent.core.ids import Instant, Seconds
 from detent.core.interaction import AuthorizationRequest
-from detent.core.scope import OFFLINE_ACCESS, OPENID, Scope, parse_scope
+from detent.core.scope import OFFLINE_ACCESS, OPENID, Scope
 from detent.endpoints.dispatch import Dispatcher
 from detent.endpoints.response_modes import Query
 from detent.endpoints.visitor import Visitors
@@ -48,8 +47,15 @@ _NOT_SUPPORTED: Final[dict[str, type[OAuthError]]] = {
 
 class AuthorizationEndpoint:
     def __init__(
-        self, registry: Registry, issuing: Issuing, dispatcher: Dispatcher, visitors: Visitors, hints: Hints
+        self,
+        registry: Registry,
+        issuing: Issuing,
+        dispatcher: Dispatcher,
+        visitors: Visitors,
+        hints: Hints,
+        pkce_of_everybody: bool = False,
     ) -> None:
+        self._pkce_of_everybody = pkce_of_everybody
         self._modes = registry.response_modes
         self._possession = registry.possession
         self._readers = registry.request_readers
@@ -147,15 +153,14 @@ class AuthorizationEndpoint:
         if "authorization_code" not in client.grant_types:
             raise UnauthorizedClient("This client is not registered for the grant type authorization_code.")
         apis = await self._issuing.asked_apis(form, client)
-        asked = form.get("scope")
-        scope = granted(client, apis, parse_scope(asked) if asked is not None else None)
+        scope = self._issuing.granted(apis, form, client)
         nonce = _echoed(form, "nonce")
         checked = msgspec.structs.replace(
             proved,
             scope=_without_idle_wishes(scope, client),
             audience=tuple(api.identifier for api in apis),
             nonce=nonce,
-            code_challenge=_code_challenge(form, client, nonce, scope),
+            code_challenge=_code_challenge(form, client, nonce, scope, exempt=not self._pkce_of_everybody),
             prompt=_prompt(form),
             max_age=_max_age(form),
             login_hint=(form.get("login_hint") or "")[:256],
@@ -212,11 +217,13 @@ def _without_idle_wishes(scope: Scope, client: Client) -> Scope:
     return tuple(name for name in scope if name != OFFLINE_ACCESS)
 
 
-def _code_challenge(form: Form, client: Client, nonce: str | None, scope: Scope) -> str | None:
-    """RFC 7636 §4.3, RFC 9700 §2.1.1: S256, for everybody but a confidential client exempted by its own switch."""
+def _code_challenge(form: Form, client: Client, nonce: str | None, scope: Scope, *, exempt: bool) -> str | None:
+    """RFC 7636 §4.3, RFC 9700 §2.1.1: S256, for everybody but a confidential client exempted by its own switch, where
+    there are such.
+    """
     challenge, method = form.get("code_challenge"), form.get("code_challenge_method")
     if challenge is None:
-        if client.require_pkce:
+        if client.require_pkce or not exempt:
             raise InvalidRequest("PKCE is required: code_challenge is missing (RFC 7636).")
         if OPENID not in scope or (nonce is None and client.extra.get(REQUIRE_NONCE, True)):
             raise InvalidRequest("Without PKCE this client must send scope openid and a nonce (RFC 9700 2.1.1).")

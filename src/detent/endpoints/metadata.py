@@ -7,7 +7,7 @@ deleted feature takes its promises with it.
 from typing import Any, Final
 
 from detent.core.exchange import Request, Response
-from detent.core.scope import IDENTITY_SCOPES
+from detent.core.scope import Scope
 from detent.registry import Registry, RegistryError, Route
 from detent.web.respond import json_public
 
@@ -18,21 +18,22 @@ WELL_KNOWN: Final = ("/.well-known/openid-configuration", "/.well-known/oauth-au
 class MetadataEndpoint:
     """The document is made once the registry stands; `publish` is called by the composition root."""
 
-    def __init__(self, issuer: str) -> None:
+    def __init__(self, issuer: str, scopes: Scope) -> None:
         self._issuer = issuer
+        self._scopes = scopes
         self._document: dict[str, Any] = {}
 
     def routes(self) -> tuple[Route, ...]:
         return tuple(Route(path, ("GET",), self.handle, cors="everybody") for path in WELL_KNOWN)
 
     def publish(self, registry: Registry) -> None:
-        self._document = document(self._issuer, registry)
+        self._document = document(self._issuer, self._scopes, registry)
 
     async def handle(self, request: Request) -> Response:
         return json_public(self._document, METADATA_MAX_AGE)
 
 
-def document(issuer: str, registry: Registry) -> dict[str, Any]:
+def document(issuer: str, scopes: Scope, registry: Registry) -> dict[str, Any]:
     """RFC 8414 §2; members without a value are left out (§3.2). Raises RegistryError for one with two owners."""
     methods = list(registry.client_auth)
     with_secret = [method for method in methods if method != "none"]
@@ -40,7 +41,7 @@ def document(issuer: str, registry: Registry) -> dict[str, Any]:
     members: dict[str, Any] = {
         "issuer": issuer,
         "grant_types_supported": list(registry.grants),
-        "scopes_supported": list(IDENTITY_SCOPES),
+        "scopes_supported": list(scopes),
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": algs,
         "revocation_endpoint_auth_methods_supported": methods,

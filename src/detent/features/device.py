@@ -14,7 +14,6 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from detent.core.api import granted
 from detent.core.authorization import Authorization, Epochs, PendingAuthorization
 from detent.core.changes import Changes, InsertRecord, Record, ReplaceRecord
 from detent.core.client import Client
@@ -33,7 +32,7 @@ from detent.core.errors import (
 from detent.core.exchange import Form, Response, TokenResponse
 from detent.core.ids import ClientId, FamilyKey, Instant, Seconds, placement_of
 from detent.core.policy import MINUTE
-from detent.core.scope import Scope, parse_scope
+from detent.core.scope import Scope
 from detent.core.session import Session
 from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
@@ -89,8 +88,7 @@ class Devices:
         """The device code and the user code of a new one. Raises InvalidScope and InvalidTarget."""
         client, now = request.client, request.now
         apis = await self._issuing.asked_apis(request.form, client)
-        asked = request.form.get("scope")
-        scope = granted(client, apis, parse_scope(asked) if asked is not None else None)
+        scope = self._issuing.granted(apis, request.form, client)
         waiting = Waiting(
             self._entropy.token_bytes(16),
             client.client_id,

@@ -31,13 +31,17 @@ _OF_ID_TOKENS: Final = ("sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "
 class Scopes:
     """§5.4: claims that a scope asks for are told at userinfo, and in the ID token where the client wants that.
 
-    A browser app wants it unless it says otherwise: such apps read who signed in from the ID token alone.
+    A browser app wants it unless it says otherwise: such apps read who signed in from the ID token alone. In a profile
+    where all do, so does everybody.
     """
 
     name = "scopes"
 
+    def __init__(self, all_do: bool) -> None:
+        self._all_do = all_do
+
     def asked(self, authorization: Authorization, client: Client, scope: Scope, place: Place) -> Wishes:
-        in_id_token: bool = client.extra.get(IN_ID_TOKEN, client.kind == "browser")
+        in_id_token: bool = client.extra.get(IN_ID_TOKEN, self._all_do or client.kind == "browser")
         return wishes_of(scope) if place == "userinfo" or in_id_token else {}
 
 
@@ -68,13 +72,12 @@ def _published_by(keys: Keys) -> ClientCheck:
     return check
 
 
-def feature(keys: Keys) -> Feature:
+def feature(keys: Keys, *, claims_in_id_token: bool = False) -> Feature:
     claims = {*_OF_ID_TOKENS, *(claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims)}
     return Feature(
         "openid",
         ("OpenID Connect Core", "OpenID Connect Dynamic Client Registration §2"),
-        releases=(Scopes(),),
-        subject_types=(Public(),),
+        releases=(Scopes(claims_in_id_token),),
         request_readers=(read_defaults,),
         metadata={
             "claims_supported": sorted(claims),

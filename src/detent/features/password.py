@@ -1,15 +1,13 @@
 """The password grant (RFC 6749 §4.3): for the articles' walk-through and for migrations, never for a new app.
 
-OAuth 2.1 dropped it. It is off unless switched on for the server and given to a client, and profile `oauth21`
-refuses it. Leaves passwords to identity/, tokens to grants/issuing.py.
+OAuth 2.1 dropped it. It is off unless switched on for the server and given to a client, and no profile that stands on
+OAuth 2.1 has it. Leaves passwords to identity/, tokens to grants/issuing.py.
 """
 
-from detent.core.api import granted
 from detent.core.authorization import Authorization, PendingAuthorization
 from detent.core.errors import InvalidGrant, InvalidRequest
 from detent.core.exchange import Form, TokenResponse
 from detent.core.ids import Instant
-from detent.core.scope import parse_scope
 from detent.grants.issuing import Issuing
 from detent.identity.sign_in import SignIn
 from detent.registry import Feature, TokenRequest
@@ -29,8 +27,7 @@ class Password:
     async def issue(self, request: TokenRequest, screened: None) -> TokenResponse:
         form, client, now = request.form, request.client, request.now
         apis = await self._issuing.asked_apis(form, client)
-        asked = form.get("scope")
-        scope = granted(client, apis, parse_scope(asked) if asked is not None else None)
+        scope = self._issuing.granted(apis, form, client)
         user = await self._sign_in.verify(
             form.values["username"], form.values["password"], peer=request.peer, now=now, support_id=request.support_id
         )
@@ -50,4 +47,4 @@ class Password:
 
 
 def feature(issuing: Issuing, sign_in: SignIn) -> Feature:
-    return Feature("password", ("RFC 6749 §4.3",), grants=(Password(issuing, sign_in),), conflicts=("oauth21",))
+    return Feature("password", ("RFC 6749 §4.3",), grants=(Password(issuing, sign_in),))

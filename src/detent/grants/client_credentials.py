@@ -1,10 +1,9 @@
 """`client_credentials` (RFC 6749 §4.4): a client acts for itself; no person, no refresh token, no row."""
 
-from detent.core.api import granted, target
+from detent.core.api import target
 from detent.core.errors import InvalidTarget
 from detent.core.exchange import Form, TokenResponse
 from detent.core.ids import Instant
-from detent.core.scope import parse_scope
 from detent.grants.commit import commit
 from detent.grants.issuing import Issuing
 from detent.registry import TokenRequest
@@ -23,8 +22,7 @@ class ClientCredentials:
         apis = await self._issuing.asked_apis(request.form, request.client)
         if not apis:
             raise InvalidTarget("Name the API with the parameter audience or resource; this client has no default.")
-        asked = request.form.get("scope")
-        scope = granted(request.client, apis, parse_scope(asked) if asked is not None else None)
+        scope = self._issuing.granted(apis, request.form, request.client)
         wanted = target(apis, scope)
         mint, proved = self._issuing.mint, request.proved
         around = await self._issuing.surroundings(request.client, 0)

@@ -7,19 +7,19 @@ from collections.abc import Mapping
 
 import msgspec
 
-from detent.core.api import Api, Target, target, within
+from detent.core.api import Api, Target, granted, target, within
 from detent.core.authorization import Authorization, Epochs, PendingAuthorization
 from detent.core.changes import EndFamilies, InsertFamily, Part
 from detent.core.claims import wants_id_token
 from detent.core.client import Client
 from detent.core.confirmation import BEARER
-from detent.core.errors import Conflict, InvalidTarget, TemporarilyUnavailable, UnauthorizedClient
+from detent.core.errors import Conflict, InvalidScope, InvalidTarget, TemporarilyUnavailable, UnauthorizedClient
 from detent.core.exchange import Form, TokenResponse
 from detent.core.family import Ahead, Family, Surroundings, born, with_first_handle
 from detent.core.ids import FamilyKey, Instant, Subject, placement_of
 from detent.core.people import User
 from detent.core.policy import FAMILY
-from detent.core.scope import Scope, narrow, parse_scope
+from detent.core.scope import IDENTITY_SCOPES, OFFLINE_ACCESS, Scope, narrow, parse_scope
 from detent.grants.commit import commit
 from detent.ports import Entropy, Store
 from detent.registry import Mark, RefreshStrategy, TokenRequest
@@ -42,7 +42,12 @@ class Issuing:
         strategies: Mapping[str, RefreshStrategy],
         marks: Mapping[str, Mark],
         ahead: Ahead = "refuse",
+        *,
+        scopes: Scope = IDENTITY_SCOPES,
+        refresh_needs_offline_access: bool = False,
     ) -> None:
+        self._scopes = scopes
+        self._refresh_needs_offline_access = refresh_needs_offline_access
         self.store = store
         self.handles = handles
         self.mint = mint
@@ -67,6 +72,18 @@ class Issuing:
         """The APIs that the request names, or the client's default."""
         default = (client.default_audience,) if client.default_audience else ()
         return await self.apis(form.resources or default)
+
+    def granted(self, apis: tuple[Api, ...], form: Form, client: Client) -> Scope:
+        """The scope that the request yields at these APIs; of the others what is offered here.
+
+        Raises InvalidTarget, InvalidScope.
+        """
+        asked = form.get("scope")
+        scope = granted(client, apis, parse_scope(asked) if asked is not None else None)
+        for name in scope:
+            if name in IDENTITY_SCOPES and name not in self._scopes:
+                raise InvalidScope(f"The scope {name} is not offered by this server.")
+        return scope
 
     async def target(self, asked: tuple[str, ...], authorization: Authorization, scope: Scope) -> Target:
         """What of a granted authorization this one access token is for; all of it unless the request says."""
@@ -107,7 +124,7 @@ class Issuing:
         absolute_until = Instant(request.now + policy.absolute)
         family = born(pending.key, authorization, min(absolute_until, until or absolute_until), request.origin)
         strategy = None
-        if REFRESH_TOKEN in client.grant_types:
+        if self._may_refresh(client, authorization.scope):
             strategy = self._strategy_of(client)
             if strategy is None:
                 family = with_first_handle(family, policy, around, self._entropy.token_bytes(32))
@@ -122,6 +139,10 @@ class Issuing:
             return msgspec.structs.replace(answer, refresh_token=refresh_token)
         await commit(self.store, request.once, parts, family.history)
         return answer
+
+    def _may_refresh(self, client: Client, scope: Scope) -> bool:
+        wished = OFFLINE_ACCESS in scope or not self._refresh_needs_offline_access
+        return REFRESH_TOKEN in client.grant_types and wished
 
     async def _begin_with(
         self, strategy: RefreshStrategy, family: Family, request: TokenRequest, parts: tuple[Part, ...]

@@ -13,12 +13,12 @@ import msgspec
 
 from detent.core.family import Ahead
 from detent.core.policy import DAY, HOUR, MINUTE
+from detent.profiles import ProfileName
 
 FILE_NAME: Final = "detent.toml"
 PREFIX: Final = "DETENT_"
 DEFAULT: Final = "default"
 
-Profile = Literal["oidc", "oauth21"]
 Registering = Literal["off", "token", "open"]
 KeysIn = Literal["directory", "store"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -75,7 +75,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "127.0.0.1"
     port: Annotated[int, About("The port to listen on; 0 picks a free one.", low=0, high=65535)] = 9400
     profile: Annotated[
-        Profile, About("What is on: `oidc` is OAuth 2.1 with OpenID Connect, `oauth21` refuses what OAuth 2.1 dropped.")
+        ProfileName,
+        About(
+            "What is on, and the defaults of other settings: OpenID Connect (`oidc`), OAuth 2.1 alone (`oauth21`), "
+            "what MCP clients ask for (`mcp`), what Auth0's SDKs expect (`auth0`); docs/profiles.md compares them."
+        ),
     ] = "oidc"
     password_grant: Annotated[
         bool,
@@ -192,7 +196,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str] = MappingProxyType({})
 
     def source(self, name: str) -> str:
-        """Where the value came from: `--port`, `DETENT_PORT`, `detent.toml line 7`, or `default`."""
+        """Where the value came from: `--port`, `DETENT_PORT`, `detent.toml line 7`, `profile mcp`, or `default`."""
         return self.sources.get(name, DEFAULT)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from detent.core.client import LOOPBACK_HOSTS
+from detent.profiles import PROFILES
 from detent.settings.declared import Problem, Settings, SettingsError
 
 
@@ -17,7 +18,7 @@ def production_problems(settings: Settings) -> list[Problem]:
     faults = {
         "issuer": _issuer_fault(settings.issuer),
         "host": _host_fault(settings),
-        "password_grant": _password_grant_fault(settings),
+        **_profile_faults(settings),
         "session_idle": _session_fault(settings),
         "outbound_allow": _networks_fault(settings.outbound_allow),
         "software_statements": _statements_fault(settings.software_statements),
@@ -35,8 +36,8 @@ def development_problems(settings: Settings) -> list[Problem]:
         "host": ""
         if settings.host in LOOPBACK_HOSTS
         else f"development mode is for this machine alone, and {settings.host!r} is not loopback. {without}",
-        "profile": f"development mode has the password grant, which oauth21 refuses. {without}"
-        if settings.profile == "oauth21"
+        "profile": f"development mode has the password grant, which {settings.profile} refuses. {without}"
+        if "password_grant" in PROFILES[settings.profile].fixed
         else "",
         "session_idle": _session_fault(settings),
         "outbound_allow": _networks_fault(settings.outbound_allow),
@@ -126,10 +127,13 @@ def _host_fault(settings: Settings) -> str:
     return f"{settings.host!r} is reachable from outside, but the issuer is http. Listen on 127.0.0.1, or use https."
 
 
-def _password_grant_fault(settings: Settings) -> str:
-    if settings.password_grant and settings.profile == "oauth21":
-        return f"OAuth 2.1 has no password grant, and the profile is oauth21 ({settings.source('profile')}). Drop one."
-    return ""
+def _profile_faults(settings: Settings) -> dict[str, str]:
+    """What is set to something else than the profile has it."""
+    told = f"the profile is {settings.profile} ({settings.source('profile')}). Drop one."
+    fixed = PROFILES[settings.profile].fixed
+    return {
+        name: f"{each.because}, and {told}" for name, each in fixed.items() if getattr(settings, name) != each.value
+    }
 
 
 def _session_fault(settings: Settings) -> str:

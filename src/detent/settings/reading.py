@@ -1,4 +1,5 @@
-"""Where a setting's value comes from: a flag, else a `DETENT_*` variable, else the TOML file, else the default.
+"""Where a setting's value comes from: a flag, else a `DETENT_*` variable, else the TOML file, else the profile,
+else the default.
 
 Each value remembers which. Rule: what is not declared, or is of another type, stops the start and is named with its
 line.
@@ -13,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from detent.profiles import PROFILES
 from detent.settings.declared import DECLARED, FILE_NAME, PREFIX, Problem, Setting, Settings, SettingsError
 
 
@@ -38,8 +40,10 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str], config: Path 
     values |= _read_all(in_file, problems)
     if problems:
         raise SettingsError(*problems)
-    sources = {name: each.source for name, each in (in_file | given).items()}
-    return Settings(**values, sources=MappingProxyType(sources))
+    profile = PROFILES[values.get("profile", DECLARED["profile"].default)]
+    sources = {name: f"profile {profile.name}" for name in profile.settings}
+    sources |= {name: each.source for name, each in (in_file | given).items()}
+    return Settings(**{**profile.settings, **values}, sources=MappingProxyType(sources))
 
 
 def _from_environment(environment: Mapping[str, str], problems: list[Problem]) -> dict[str, _Given]:
