@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from detent.client_auth.assertion import AUDIENCE, SIGNING_ALG
 from detent.core.changes import ReplaceClient
+from detent.profiles import OIDC
 from detent.testing.server import ServerThread
 from detent.web.outbound import LOOPBACK, Outbound
 from tests.asserting import SIGNING_SECRET, Asserting
@@ -133,7 +134,7 @@ def test_attack_a6_with_the_strict_rule_the_issuer_alone_as_one_string(
     assert strict.token().status_code == 200
     for aud in (f"{standing.issuer}oauth/token", [standing.issuer], [standing.issuer, FOREIGN]):
         assert_refused(strict.token(strict.assertion(aud=aud)), "invalid_client", 401)
-    with running(tmp_path, keys_folder, "memory", assertion_audience="issuer") as served:
+    with running(tmp_path, keys_folder, "memory", profile=replace(OIDC, assertion_audience="issuer")) as served:
         usual, lax = Asserting(served), Asserting(served, extra={AUDIENCE: "endpoint"})
         endpoint = f"{served.issuer}oauth/token"
         assert_refused(usual.token(usual.assertion(aud=endpoint)), "invalid_client", 401)

@@ -1,369 +1,68 @@
-"""Discovery (RFC 8414, OpenID Connect Discovery §3): whatever is promised is driven, and nothing routed is left out.
-
-The CIMD flag comes with its feature, which is off (test_client_id_metadata.py).
+"""Discovery (RFC 8414, OpenID Connect Discovery §3) in every profile: whatever is promised is driven, nothing routed is
+left out, and what a profile does not promise is refused.
 """
 
-import json
-from base64 import urlsafe_b64decode
-from collections.abc import Callable
-from typing import Any, get_args
-from urllib.parse import urlsplit
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from detent.core.changes import InsertClient, RemoveClient
-from detent.core.client import AuthMethod
-from detent.core.ids import ClientId
-from detent.core.people import CLAIMS_OF_SCOPE
-from detent.core.scope import IDENTITY_SCOPES
-from detent.demo.cast import USERS
 from detent.endpoints.metadata import WELL_KNOWN
-from detent.features.encryption import ALGS, ENCS
-from detent.resource_server import VerificationKeys
-from tests import decrypting
-from tests.asserting import Asserting
-from tests.browsing import Browser, request_of
-from tests.endpoints.test_id_tokens import verified
-from tests.mission.test_a_tokens import claims_of
-from tests.proving import Holder
-from tests.published import signed
-from tests.serving import RETURN_URI, SECRET, VERIFIER, Detent, client
+from detent.profiles import NAMES, PROFILES
+from detent.settings.reading import load
+from tests.endpoints.promises import DRIVEN, REFUSED, document, endpoints
+from tests.serving import Detent, running
 
-Document = dict[str, Any]
+PARAMS = [pytest.param(name, marks=[pytest.mark.slow] if name != "oidc" else []) for name in NAMES]
 
 
-def document(detent: Detent) -> Document:
-    published: Document = detent.http.get(WELL_KNOWN[0]).json()
-    return published
+@pytest.fixture(scope="module", params=PARAMS)
+def profiled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, keys_folder: Path
+) -> Iterator[Detent]:
+    """A house as its profile makes it, for tests that leave it as they found it."""
+    folder = tmp_path_factory.mktemp(request.param)
+    settings = load({"data": str(folder), "profile": request.param}, {})
+    profile = PROFILES[settings.profile]
+    documents = settings.client_id_metadata_documents
+    with running(folder, keys_folder, profile=profile, client_id_metadata_documents=documents) as served:
+        yield served
 
 
-def endpoints(published: Document) -> dict[str, str]:
-    return {name: value for name, value in published.items() if name.endswith(("_endpoint", "_uri"))}
+def test_rfc8414_3_both_documents_are_one(profiled: Detent) -> None:
+    oauth = profiled.http.get(WELL_KNOWN[1])
+    assert oauth.headers["content-type"] == "application/json"
+    assert None not in oauth.json().values()
+    assert [] not in oauth.json().values(), "RFC 8414 §3.2: a member without a value is left out"
+    openid = profiled.http.get(WELL_KNOWN[0])
+    if "openid" in oauth.json()["scopes_supported"]:
+        assert openid.content == oauth.content
+    else:
+        assert openid.status_code == 404
 
 
-def test_rfc8414_3_both_documents_are_one(standing: Detent) -> None:
-    openid, oauth = (standing.http.get(path) for path in WELL_KNOWN)
-    assert openid.content == oauth.content
-    assert openid.headers["content-type"] == "application/json"
-    assert None not in openid.json().values()
-    assert [] not in openid.json().values(), "RFC 8414 §3.2: a member without a value is left out"
-
-
-def test_no_route_that_has_a_name_is_missing_and_none_is_invented(standing: Detent) -> None:
-    routes = standing.house.registry.routes.values()
-    named = {route.metadata: standing.issuer + route.path.removeprefix("/") for route in routes if route.metadata}
-    assert endpoints(document(standing)) == named
-    assert named.keys() >= {
-        "token_endpoint", "revocation_endpoint", "introspection_endpoint", "userinfo_endpoint", "jwks_uri",
-    }  # fmt: skip
+def test_no_route_that_has_a_name_is_missing_and_none_is_invented(profiled: Detent) -> None:
+    routes = profiled.house.registry.routes.values()
+    named = {route.metadata: profiled.issuer + route.path.removeprefix("/") for route in routes if route.metadata}
+    assert endpoints(document(profiled)) == named
+    assert named.keys() >= {"token_endpoint", "revocation_endpoint", "introspection_endpoint", "jwks_uri"}
     unnamed = {route.path for route in routes if not route.metadata}
     for_people = {route.path for route in routes if route.page or route.path.startswith("/static/")}
-    assert unnamed - for_people == {"/health", "/oauth/status-lists/{}", *WELL_KNOWN}
-
-
-def drive_issuer(detent: Detent, value: Any) -> None:
-    assert value == detent.issuer
-    assert value.endswith("/")
-    assert claims_of(detent.sign_in()["access_token"])["iss"] == value
-
-
-def drive_endpoint(detent: Detent, value: Any) -> None:
-    """It answers there, and not with "nothing here" or "not so"."""
-    assert value.startswith(detent.issuer)
-    path = urlsplit(value).path
-    statuses = {detent.http.get(path).status_code, detent.http.post(path, data={"x": "y"}).status_code}
-    assert 404 not in statuses
-    assert statuses != {405}
-    assert max(statuses) < 500
-
-
-def drive_grant_types(detent: Detent, value: Any) -> None:
-    for name in value:
-        known = detent.token("testclient", grant_type=name)
-        assert known.status_code in (200, 400)
-        assert known.json().get("error") != "unsupported_grant_type", name
-    assert set(value) == set(detent.house.registry.grants)
-    assert detent.token("testclient", grant_type="implicit").json()["error"] == "unsupported_grant_type"
-
-
-def authenticated_by(detent: Detent, method: str, path: str) -> int:
-    """The status of a request that authenticates so and is right in everything else."""
-    if method in ("client_secret_jwt", "private_key_jwt"):
-        alg = "HS256" if method == "client_secret_jwt" else "ES256"
-        return Asserting(detent, alg, method).post(path, grant_type="client_credentials", token="x").status_code
-    public = method == "none"
-    name = "app" if public else "testclient"
-    mine = detent.sign_in(name)
-    form = {"grant_type": "refresh_token", "refresh_token": mine["refresh_token"], "token": mine["access_token"]}
-    if method == "client_secret_basic":
-        return detent.http.post(path, data=form, auth=(name, SECRET)).status_code
-    secret = {"client_secret": SECRET} if method == "client_secret_post" else {}
-    return detent.http.post(path, data={**form, "client_id": name, **secret}).status_code
-
-
-def drive_methods_at(path: str) -> Callable[[Detent, Any], None]:
-    def drive(detent: Detent, value: Any) -> None:
-        assert value[0] == "client_secret_basic", "some clients take the first they know"
-        assert set(value) | {"none"} == set(get_args(AuthMethod))
-        for method in get_args(AuthMethod):
-            assert (authenticated_by(detent, method, path) == 200) is (method in value), method
-
-    return drive
-
-
-def drive_assertion_algs_at(path: str) -> Callable[[Detent, Any], None]:
-    def drive(detent: Detent, value: Any) -> None:
-        for alg in value:
-            signing = Asserting(detent, alg, "client_secret_jwt" if alg.startswith("HS") else "private_key_jwt")
-            assert signing.post(path, grant_type="client_credentials", token="x").status_code == 200, alg
-
-    return drive
-
-
-def drive_scopes(detent: Detent, value: Any) -> None:
-    assert set(value) == set(IDENTITY_SCOPES)
-    assert "offline_access" in value
-    granted = detent.token("testclient", grant_type="password", username="test", password="test", scope=" ".join(value))
-    assert set(granted.json()["scope"].split()) == set(value)
-
-
-def with_metadata(detent: Detent, member: str, value: Any) -> str:
-    """A client that is registered like this."""
-    name = f"{member}-{value}"
-    keys: Any = detent.house.outside.keys
-    detent.apply(InsertClient(client(name, "native", keys, extra={member: value})))
-    return name
-
-
-def drive_id_token_algs(detent: Detent, value: Any) -> None:
-    assert value == ["RS256", "PS256", "ES256", "EdDSA"], "RS256 first, and never none"
-    assert verified(detent, "web", detent.sign_in("web", scope="openid")["id_token"])["aud"] == "web"
-    for alg in value:
-        name = with_metadata(detent, "id_token_signed_response_alg", alg)
-        assert verified(detent, name, detent.sign_in(name, scope="openid")["id_token"], alg)["aud"] == name
-
-
-def drive_userinfo_algs(detent: Detent, value: Any) -> None:
-    assert value == ["RS256", "PS256", "ES256", "EdDSA"]
-    for alg in value:
-        name = with_metadata(detent, "userinfo_signed_response_alg", alg)
-        bearer = {"Authorization": f"Bearer {detent.sign_in(name, scope='openid')['access_token']}"}
-        told = detent.http.get("/userinfo", headers=bearer)
-        assert told.headers["content-type"] == "application/jwt"
-        keys = VerificationKeys.from_jwks(detent.http.get("/.well-known/jwks.json").json())
-        header, payload, _ = told.text.split(".")
-        assert json.loads(urlsafe_b64decode(header + "=="))["alg"] == alg
-        assert keys.select(alg, json.loads(urlsafe_b64decode(header + "=="))["kid"]).verifies(
-            alg, f"{header}.{payload}".encode(), urlsafe_b64decode(told.text.split(".")[2] + "==")
-        )
-        assert json.loads(urlsafe_b64decode(payload + "=="))["aud"] == name
-
-
-def drive_encryption(place: str) -> Callable[[Detent, Any], None]:
-    """Every pair of algorithms is driven in test_encryption.py; here each value is taken once."""
-
-    def drive(detent: Detent, value: Any) -> None:
-        for each in value:
-            alg, enc = (each, ENCS[0]) if each in ALGS else (ALGS[2], each)
-            name, key = f"{place}-{alg}-{enc}", decrypting.key_for(alg)
-            members = {f"{place}_encrypted_response_alg": alg, f"{place}_encrypted_response_enc": enc}
-            decrypting.register(detent, name, **members, jwks=decrypting.jwks_of(key))
-            tokens = detent.sign_in(name, scope="openid")
-            bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
-            told = tokens["id_token"] if place == "id_token" else detent.http.get("/userinfo", headers=bearer).text
-            header, inside = decrypting.opened(told, key)
-            assert (header["alg"], header["enc"]) == (alg, enc)
-            assert claims_of(inside)["aud"] == name
-            detent.apply(RemoveClient(ClientId(name), 1))
-
-    return drive
-
-
-def drive_claims(detent: Detent, value: Any) -> None:
-    """A person of whom everything is known, asked about with every scope."""
-    names = {claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims}
-    person = detent.thread.call(detent.house.people.add("whole", "whole-password", USERS["test"]))
-    with Browser(detent) as browser:
-        page = browser.authorize(scope=" ".join(IDENTITY_SCOPES), prompt="login")
-        answer = browser.allow(browser.log_in(page, "whole", "whole-password")).answer
-    tokens = detent.redeem("spa", answer["code"]).json()
-    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
-    told = claims_of(tokens["id_token"]) | detent.http.get("/userinfo", headers=bearer).json()
-    assert set(value) <= told.keys()
-    assert told["sub"] == person.subject
-    assert names <= set(value)
-
-
-def drive_subject_types(detent: Detent, value: Any) -> None:
-    assert value == ["public", "pairwise"]
-    public = detent.user("test").subject
-    subjects = {claims_of(detent.sign_in(name)["access_token"])["sub"] for name in ("testclient", "app", "web", "spa")}
-    assert subjects == {public}, "one and the same at every client"
-    keys: Any = detent.house.outside.keys
-    told = set()
-    for uri in ("https://one.example/", "https://two.example/"):
-        pairwise = {"redirect_uris": (uri,), "extra": {"subject_type": "pairwise"}}
-        detent.apply(InsertClient(client(uri[8:11], "native", keys, **pairwise)))
-        tokens = detent.redeem(uri[8:11], detent.code(uri[8:11], redirect_uri=uri), redirect_uri=uri).json()
-        told.add(claims_of(tokens["access_token"])["sub"])
-    assert len(told | {public}) == 3
-
-
-def drive_challenge_methods(detent: Detent, value: Any) -> None:
-    assert value == ["S256"]
-    assert detent.redeem("app", detent.code("app")).status_code == 200
-    plain = detent.code("app", code_challenge=VERIFIER)
-    assert detent.redeem("app", plain).json()["error"] == "invalid_grant"
-
-
-def drive_response_types(detent: Detent, value: Any) -> None:
-    assert value == ["code"]
-    with Browser(detent) as browser:
-        assert "code" in browser.sign_in(response_type="code")
-        for other in ("token", "id_token", "code id_token"):
-            assert browser.authorize(response_type=other).answer["error"] == "unsupported_response_type"
-
-
-def drive_response_modes(detent: Detent, value: Any) -> None:
-    assert value == ["query", "form_post", "web_message"]
-    with Browser(detent) as browser:
-        assert "code" in browser.sign_in(response_mode="query")
-        assert browser.authorize(response_mode="form_post").forms[0]["fields"]["code"]
-        assert "authorization_response" in browser.open("/static/web_message.js").text
-        assert "dtac_" in browser.authorize(response_mode="web_message").text
-        assert browser.authorize(response_mode="fragment").answer["error"] == "invalid_request"
-
-
-def drive_iss(detent: Detent, value: Any) -> None:
-    assert value is True
-    with Browser(detent) as browser:
-        assert browser.authorize(prompt="none").answer["iss"] == browser.sign_in()["iss"] == detent.issuer
-
-
-def drive_prompts(detent: Detent, value: Any) -> None:
-    assert value == ["none", "login", "consent", "select_account"]
-    with Browser(detent) as browser:
-        browser.sign_in()
-        shown = {prompt: browser.authorize(prompt=prompt).path for prompt in value}
-        assert shown == {"none": "/authorize", "login": "/login", "consent": "/consent", "select_account": "/login"}
-        assert browser.authorize(prompt="create").answer["error"] == "invalid_request"
-
-
-def drive_pushing(detent: Detent, value: Any) -> None:
-    drive_endpoint(detent, value)
-    pushed = detent.post(urlsplit(value).path, "spa", **request_of())
-    with Browser(detent) as browser:
-        only: dict[str, Any] = {name: None for name in request_of() if name != "client_id"}
-        assert "code" in browser.sign_in(request_uri=pushed.json()["request_uri"], **only)
-
-
-def drive_request_object_algs(detent: Detent, value: Any) -> None:
-    for alg in value:
-        signing = Asserting(detent, alg, kind="web")
-        with Browser(detent) as browser:
-            claims = {"iss": signing.name, "aud": detent.issuer, **request_of(signing.name)}
-            assert "code" in browser.sign_in(signing.name, request=signed(signing.key, claims))
-
-
-def drive_request_objects(detent: Detent, value: Any) -> None:
-    assert value is True
-    drive_request_object_algs(detent, ["ES256"])
-
-
-def drive_not_supported(parameter: str, error: str) -> Callable[[Detent, Any], None]:
-    def drive(detent: Detent, value: Any) -> None:
-        assert value is False
-        with Browser(detent) as browser:
-            assert browser.authorize(**{parameter: "https://x.example/"}).answer["error"] == error
-
-    return drive
-
-
-def drive_claims_parameter(detent: Detent, value: Any) -> None:
-    assert value is True
-    with Browser(detent) as browser:
-        tokens = browser.tokens(scope="openid read", claims='{"id_token": {"email": {"essential": true}}}')
-        assert claims_of(tokens["id_token"])["email"] == "test@example.com"
-
-
-def drive_acr_values(detent: Detent, value: Any) -> None:
-    for acr in value:
-        with Browser(detent) as browser:
-            claims = json.dumps({"id_token": {"acr": {"essential": True, "values": [acr]}}})
-            assert claims_of(browser.tokens(claims=claims)["id_token"])["acr"] == acr
-
-
-def drive_display(detent: Detent, value: Any) -> None:
-    for display in value:
-        with Browser(detent) as browser:
-            assert browser.authorize(display=display).path == "/login"
-
-
-def drive_ui_locales(detent: Detent, value: Any) -> None:
-    for locale in value:
-        with Browser(detent) as browser:
-            assert f'<html lang="{locale}"' in browser.authorize(ui_locales=locale).text
-
-
-def drive_end_session(detent: Detent, value: Any) -> None:
-    with Browser(detent) as browser:
-        hint = browser.tokens()["id_token"]
-        leaving = browser.open(value, params={"id_token_hint": hint, "post_logout_redirect_uri": RETURN_URI})
-        assert leaving.location == RETURN_URI
-
-
-def drive_proof_algs(detent: Detent, value: Any) -> None:
-    for alg in value:
-        assert Holder(detent, alg).sign_in()["token_type"] == "DPoP"
-
-
-DRIVEN: dict[str, Callable[[Detent, Any], None]] = {
-    "issuer": drive_issuer,
-    "token_endpoint": drive_endpoint,
-    "revocation_endpoint": drive_endpoint,
-    "introspection_endpoint": drive_endpoint,
-    "userinfo_endpoint": drive_endpoint,
-    "jwks_uri": drive_endpoint,
-    "device_authorization_endpoint": drive_endpoint,
-    "grant_types_supported": drive_grant_types,
-    "scopes_supported": drive_scopes,
-    "token_endpoint_auth_methods_supported": drive_methods_at("/oauth/token"),
-    "revocation_endpoint_auth_methods_supported": drive_methods_at("/oauth/revoke"),
-    "introspection_endpoint_auth_methods_supported": drive_methods_at("/oauth/introspect"),
-    "token_endpoint_auth_signing_alg_values_supported": drive_assertion_algs_at("/oauth/token"),
-    "revocation_endpoint_auth_signing_alg_values_supported": drive_assertion_algs_at("/oauth/revoke"),
-    "introspection_endpoint_auth_signing_alg_values_supported": drive_assertion_algs_at("/oauth/introspect"),
-    "code_challenge_methods_supported": drive_challenge_methods,
-    "subject_types_supported": drive_subject_types,
-    "id_token_signing_alg_values_supported": drive_id_token_algs,
-    "userinfo_signing_alg_values_supported": drive_userinfo_algs,
-    "id_token_encryption_alg_values_supported": drive_encryption("id_token"),
-    "id_token_encryption_enc_values_supported": drive_encryption("id_token"),
-    "userinfo_encryption_alg_values_supported": drive_encryption("userinfo"),
-    "userinfo_encryption_enc_values_supported": drive_encryption("userinfo"),
-    "claims_supported": drive_claims,
-    "acr_values_supported": drive_acr_values,
-    "display_values_supported": drive_display,
-    "ui_locales_supported": drive_ui_locales,
-    "authorization_endpoint": drive_endpoint,
-    "end_session_endpoint": drive_end_session,
-    "response_types_supported": drive_response_types,
-    "response_modes_supported": drive_response_modes,
-    "authorization_response_iss_parameter_supported": drive_iss,
-    "prompt_values_supported": drive_prompts,
-    "claims_parameter_supported": drive_claims_parameter,
-    "dpop_signing_alg_values_supported": drive_proof_algs,
-    "request_parameter_supported": drive_request_objects,
-    "request_object_signing_alg_values_supported": drive_request_object_algs,
-    "pushed_authorization_request_endpoint": drive_pushing,
-    "request_uri_parameter_supported": drive_not_supported("request_uri", "request_uri_not_supported"),
-}
-
-
-def test_every_member_has_somebody_who_drives_it(standing: Detent) -> None:
-    assert document(standing).keys() == DRIVEN.keys()
+    assert (
+        unnamed - for_people == {"/health", "/oauth/status-lists/{}", *WELL_KNOWN} - profiled.house.profile.leaves_out
+    )
+
+
+def test_every_member_has_somebody_who_drives_it(profiled: Detent) -> None:
+    told = document(profiled).keys()
+    assert told <= DRIVEN.keys()
+    assert DRIVEN.keys() - told <= REFUSED.keys(), "what is not promised is driven too: it is refused"
 
 
 @pytest.mark.parametrize("member", DRIVEN)
-def test_what_is_promised_works(standing: Detent, member: str) -> None:
-    DRIVEN[member](standing, document(standing)[member])
+def test_what_is_promised_works_and_what_is_not_is_refused(profiled: Detent, member: str) -> None:
+    promised = document(profiled)
+    if member in promised:
+        DRIVEN[member](profiled, promised[member])
+    else:
+        REFUSED[member](profiled)

@@ -490,7 +490,7 @@ TAKEN: dict[str, tuple[Feature, str]] = {
     "the grant of another feature": (feature("greedy", grants=(Named("password"),)), "password"),
     "a claim": (feature("greedy", marks=(Named("sub"),)), "the server"),
     "the claim of another feature": (feature("greedy", marks=(Named("status"),)), "status-list"),
-    "a conflict": (feature("oauth21"), "password"),
+    "a conflict": (feature("greedy", conflicts=("password",)), "password"),
 }
 
 

@@ -154,6 +154,8 @@ class WebApp:
 
     async def _refreshed(self, request: Request, seat: Seat) -> None:
         """Raises OAuthError where the server ended these tokens; then they are gone here too."""
+        if "refresh_token" not in seat.token:  # profile auth0: none without offline_access
+            raise OAuthError("no_refresh_token")
         try:
             token = await self._server.fetch_access_token(
                 grant_type="refresh_token", refresh_token=seat.token["refresh_token"]

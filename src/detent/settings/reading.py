@@ -41,7 +41,7 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str], config: Path 
     if problems:
         raise SettingsError(*problems)
     profile = PROFILES[values.get("profile", DECLARED["profile"].default)]
-    sources = {name: f"profile {profile.name}" for name in profile.settings}
+    sources = dict.fromkeys(profile.settings, f"profile {profile.name}")
     sources |= {name: each.source for name, each in (in_file | given).items()}
     return Settings(**{**profile.settings, **values}, sources=MappingProxyType(sources))
 
