@@ -97,7 +97,7 @@ from detent.strategies.short_lived import ShortLived
 from detent.strategies.unique_claim import UniqueClaim
 from detent.strategies.user_secret import UserSecret
 from detent.tokens.access import AccessTokens
-from detent.tokens.disclosure import Disclosure
+from detent.tokens.disclosure import Disclosure, Public
 from detent.tokens.handle import Handles
 from detent.tokens.id_token import Hints, IdTokens
 from detent.tokens.jwt import Jwt
@@ -310,7 +310,7 @@ class House:
             ),
             client_auth=(ClientSecretBasic(outside.keys), ClientSecretPost(outside.keys), NoAuthentication()),
             token_formats=(Jwt(self.issuer, outside.keys), Opaque(self.handles)),
-            subject_types=(openid.Public(),),
+            subject_types=(Public(),),
             response_modes=(Query(), FormPost(self._rendering), WebMessage(self._rendering)),
         )
 

@@ -10,7 +10,8 @@ import pytest
 from detent.endpoints.metadata import WELL_KNOWN
 from detent.profiles import NAMES, PROFILES
 from detent.settings.reading import load
-from tests.endpoints.promises import DRIVEN, REFUSED, document, endpoints
+from tests.endpoints.promises import DRIVEN, document, endpoints
+from tests.endpoints.refusals import REFUSED
 from tests.serving import Detent, running
 
 PARAMS = [pytest.param(name, marks=[pytest.mark.slow] if name != "oidc" else []) for name in NAMES]

@@ -14,7 +14,7 @@ from detent.core.api import SIGNING_ALGS, SigningAlg
 from detent.core.authorization import Authorization
 from detent.core.client import ID_TOKEN_ALG, REQUIRE_NONCE, USERINFO_ALG, Client
 from detent.core.exchange import Form
-from detent.core.ids import Seconds, Subject
+from detent.core.ids import Seconds
 from detent.core.interaction import AuthorizationRequest
 from detent.core.people import CLAIMS_OF_SCOPE
 from detent.core.scope import Scope
@@ -43,15 +43,6 @@ class Scopes:
     def asked(self, authorization: Authorization, client: Client, scope: Scope, place: Place) -> Wishes:
         in_id_token: bool = client.extra.get(IN_ID_TOKEN, self._all_do or client.kind == "browser")
         return wishes_of(scope) if place == "userinfo" or in_id_token else {}
-
-
-class Public:
-    """§8: one and the same at every client."""
-
-    name = "public"
-
-    def told(self, subject: Subject, client: Client) -> str:
-        return subject
 
 
 def read_defaults(form: Form, client: Client, request: AuthorizationRequest) -> AuthorizationRequest:

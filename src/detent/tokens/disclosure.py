@@ -41,3 +41,12 @@ class Disclosure:
             return {}
         user = user or await self._directory.user(authorization.subject)
         return fulfilled(wishes, user) if user else {}
+
+
+class Public:
+    """§8: one and the same at every client."""
+
+    name = "public"
+
+    def told(self, subject: Subject, client: Client) -> str:
+        return subject
