@@ -19,11 +19,14 @@ BUNDLES: Final = {
 
 
 class Site:
-    """`pages` maps a path to HTML, and may change while the site is served; `url` ends with a slash, `origin` not."""
+    """`pages` maps a path to HTML and `files` one to a file, and both may change while the site is served.
+
+    `url` ends with a slash, `origin` does not.
+    """
 
     def __init__(self, thread: ServerThread, host: str = "127.0.0.1", certificate: Path | None = None) -> None:
         self.pages: dict[str, str] = {}
-        self._bundles = {path: npm_file(bundle) for path, bundle in BUNDLES.items()}
+        self.files = {path: npm_file(bundle) for path, bundle in BUNDLES.items()}
         loopback = Loopback(host, certificate)
         self.url = loopback.url
         self.origin = loopback.url.rstrip("/")
@@ -31,8 +34,8 @@ class Site:
 
     def _answer(self, request: Request) -> Response:
         path = request.url.path
-        if path in self._bundles:
-            return FileResponse(self._bundles[path])
+        if path in self.files:
+            return FileResponse(self.files[path])
         page = self.pages.get(path)
         return HTMLResponse(page) if page is not None else Response(status_code=404)
 

@@ -4,6 +4,7 @@ Everything in this folder is marked `clients` and runs in `./check clients`.
 """
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ from tests.clients.example import Example, running_example
 from tests.fixtures import keys_folder
 
 __all__ = ["keys_folder"]
+if find_spec("playwright"):
+    from tests.browser.conftest import browse, certificate, chromium, site
+
+    __all__ += ["browse", "certificate", "chromium", "site"]
+else:  # `./check clients` installs it
+    collect_ignore = ["test_auth0_spa_js.py", "test_oidc_client_ts.py"]
 
 HERE = Path(__file__).parent
 

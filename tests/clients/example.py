@@ -4,8 +4,10 @@ A client is registered by the very line of its page in docs/clients/, at the com
 which starts some minutes ago: clients compare the times in tokens with their own, and none may lie ahead.
 """
 
+import json
 import re
 import shlex
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +26,7 @@ from detent.keys.file import FileKeys
 from detent.system import SystemEntropy
 from detent.testing.clock import ManualClock
 from detent.testing.server import Loopback
-from tests.cli.conftest import Cli
+from tests.cli.conftest import DETENT, PLAIN, SECONDS
 from tests.clients.pages import PAGES
 from tests.serving import SECRET, Detent, running, trust
 
@@ -38,7 +40,7 @@ class Example:
     def __init__(self, detent: Detent, data: Path, api: httpx.Client) -> None:
         self.detent = detent
         self.api = api
-        self._cli = Cli(data)
+        self._data = data
 
     def registered(self, page: str, **instead: str) -> dict[str, Any]:
         """The client that the line `detent client add …` of docs/clients/PAGE.md adds; its document, with the secret.
@@ -50,7 +52,10 @@ class Example:
         words = shlex.split(lines[0].replace("\\\n", ""))
         for usual, here in instead.items():
             words = [word.replace(usual, here) for word in words]
-        document: dict[str, Any] = self._cli.json(*words)
+        command = [*DETENT, *words, "--data", str(self._data), "--json"]
+        added = subprocess.run(command, env=PLAIN, capture_output=True, text=True, timeout=SECONDS, check=False)
+        assert added.returncode == 0, added.stderr
+        document: dict[str, Any] = json.loads(added.stdout)
         return document
 
     def secret_area(self, access_token: str) -> int:
