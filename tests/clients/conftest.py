@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from detent.testing.server import Loopback
+from tests.browser.certificate import trusted_certificate
 from tests.clients.example import Example, running_example
 from tests.fixtures import keys_folder
 
@@ -33,4 +35,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def example(tmp_path: Path, keys_folder: Path) -> Iterator[Example]:
     with running_example(tmp_path / "data", keys_folder) as running:
+        yield running
+
+
+@pytest.fixture
+def secure_example(tmp_path: Path, keys_folder: Path) -> Iterator[Example]:
+    """The same over https, for clients that insist on it; SSL_CERT_FILE names the authority meanwhile."""
+    with (
+        trusted_certificate(tmp_path) as certificate,
+        running_example(tmp_path / "data", keys_folder, Loopback(certificate=certificate.path)) as running,
+    ):
         yield running

@@ -68,12 +68,15 @@ class Example:
 
 
 @contextmanager
-def running_example(data: Path, keys: Path) -> Iterator[Example]:
-    clock = ManualClock(Instant(int(time.time()) - AGO))
+def running_example(
+    data: Path, keys: Path, at: Loopback | None = None, *, clock: Any = None, **settings: Any
+) -> Iterator[Example]:
+    """At `at`, if it is to speak TLS; `settings` are those of tests/serving.py."""
+    clock = clock or ManualClock(Instant(int(time.time()) - AGO))
     data.mkdir(mode=0o700)
     FileKeys.open(keys, clock)
     (data / KEYS_FOLDER).symlink_to(keys)
-    with running(data, keys, "sqlite", clock=clock) as detent:
+    with running(data, keys, "sqlite", clock=clock, at=at, **settings) as detent:
         house, api = detent.house, Loopback()
         secrets = development_secrets(data, SystemEntropy())
         detent.thread.call(seed(secrets, house.outside.directory, house.registrations, house.people))

@@ -30,7 +30,7 @@ def region(program: Path) -> str:
     shown = REGION.findall(program.read_text(encoding="utf-8"))
     assert len(shown) == 1, f"{program} marks what its page shows"
     code: str = shown[0]
-    return code
+    return code.strip("\n") + "\n"
 
 
 def with_table(index: str) -> str:

@@ -6,6 +6,7 @@ standard library's to a `Fetch` of yours.
 Rule: imports nothing of the server, and the server verifies with it: one verifier on both sides of the wire.
 """
 
+from detent.resource_server.access_tokens import AccessTokens
 from detent.resource_server.asgi import BearerGuard, Counters, claims
 from detent.resource_server.dpop import DPoP, Nonces, ReplayMemory
 from detent.resource_server.errors import InvalidProof, InvalidToken, Unavailable, UnknownKey
@@ -18,6 +19,7 @@ from detent.resource_server.status_list import StatusList, StatusLists
 from detent.resource_server.verify import Audience, Claims, Verifier
 
 __all__ = [
+    "AccessTokens",
     "Audience",
     "BearerGuard",
     "Claims",

@@ -1,6 +1,6 @@
 """The guard in front of an API: only a good access token gets past it. Plain ASGI, any framework.
 
-Source: RFC 6750, RFC 9068 §4. Whether a token is good is up to verify.py and introspect.py; what it allows
+Source: RFC 6750, RFC 9068 §4. Whether a token is good is up to access_tokens.py; what it allows
 beyond `scopes_required` is up to the API. CORS middleware goes outside: a preflight carries no token.
 Rule: one token, in one Authorization header, or no entry; only `lifespan` passes unguarded.
 
@@ -21,9 +21,10 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from detent.resource_server.access_tokens import AccessTokens
 from detent.resource_server.bearer import Refusal, is_realm, is_scope_token, presented_token
 from detent.resource_server.dpop import DPoP, Sent, challenge
-from detent.resource_server.errors import InvalidToken, Unavailable, UnknownKey
+from detent.resource_server.errors import InvalidToken, Unavailable
 from detent.resource_server.introspect import Introspector
 from detent.resource_server.jwks import KeySource
 from detent.resource_server.status_list import StatusLists
@@ -59,10 +60,8 @@ class Counters:
 
 
 class BearerGuard:
-    """ASGI middleware. `jwks` checks JWTs here, and `status_lists`, if given, whether they were ended since;
-    `introspection`, if given, is asked about all other tokens.
+    """ASGI middleware. What checks a token is as in access_tokens.py.
 
-    `opaque_prefix` and `refresh_prefix` begin detent's own handles; a refresh token is refused unasked.
     `dpop` admits tokens that are bound to a key, with their proof; without it they are refused. `clock` tells seconds
     since the epoch.
     """
@@ -87,7 +86,15 @@ class BearerGuard:
         if not is_realm(realm):
             raise ValueError("realm must be printable ASCII without quote and backslash")
         self._app = app
-        self._verifier = verifier
+        self._tokens = AccessTokens(
+            verifier=verifier,
+            jwks=jwks,
+            introspection=introspection,
+            status_lists=status_lists,
+            opaque_prefix=opaque_prefix,
+            refresh_prefix=refresh_prefix,
+            clock=clock,
+        )
         self._jwks = jwks
         self._introspection = introspection
         self._dpop = dpop
@@ -96,8 +103,6 @@ class BearerGuard:
         self._status_lists = status_lists
         self._scopes_required = frozenset(scopes_required)
         self._realm = realm
-        self._opaque_prefix = opaque_prefix
-        self._refresh_prefix = refresh_prefix
         self._clock = clock
         self._verified = 0
         self._refused = 0
@@ -129,7 +134,7 @@ class BearerGuard:
     async def _admit(self, token: str) -> Claims:
         """Whose token this is. Raises Refusal."""
         try:
-            return await self._check(token)
+            return await self._tokens.claims(token)
         except InvalidToken as error:
             raise Refusal.invalid(error.reason) from None
         except Unavailable:
@@ -150,26 +155,6 @@ class BearerGuard:
         if self._dpop is None or admitted.cnf is None:
             raise Refusal.unproved("invalid_token", "The access token is refused: it is bound to no key.")
         return self._dpop.admit(Sent.of(scope), token, admitted.cnf, self._clock())
-
-    async def _check(self, token: str) -> Claims:
-        if token.startswith(self._refresh_prefix):
-            raise InvalidToken("it is a refresh token")
-        if token.startswith(self._opaque_prefix) or token.count(".") != 2:
-            if self._introspection is None:
-                raise InvalidToken("opaque tokens are not accepted here")
-            return await self._introspection.claims(token)
-        verified = await self._verified_here(token)
-        if self._status_lists:
-            await self._status_lists.check(verified)
-        return verified
-
-    async def _verified_here(self, token: str) -> Claims:
-        keys = await self._jwks.keys()
-        try:
-            return self._verifier.verify(token, keys, self._clock())
-        except UnknownKey:
-            keys = await self._jwks.newer(keys)
-        return self._verifier.verify(token, keys, self._clock())
 
 
 async def _form(scope: Scope, receive: Receive) -> tuple[bytes, Receive]:
