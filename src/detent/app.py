@@ -222,7 +222,7 @@ class House:
                     software_statement_issuers,
                 )
             ),
-            jar.feature(issuer, self.client_keys, self.outbound.fetch if request_uri else None),
+            jar.feature(issuer, outside.keys, self.client_keys, self.outbound.fetch if request_uri else None),
             *((status_list.feature(issuer, *published, status_list_ttl),) if status_list_ttl else ()),
             self._jwt_refresh_tokens(),
             *more(self),

@@ -15,6 +15,7 @@ from detent.core.audit import AuditLink, AuditRow
 from detent.core.changes import Changes, Identity, Record
 from detent.core.client import Client
 from detent.core.consent import Consent
+from detent.core.encryption import Enc, OwnAlg
 from detent.core.events import Event
 from detent.core.family import Family
 from detent.core.ids import ClientId, FamilyKey, Instant, SessionKey, Subject
@@ -219,7 +220,7 @@ class Keys(Protocol):
     within seconds.
     """
 
-    async def provide(self, alg: SigningAlg) -> None:
+    async def provide(self, alg: SigningAlg | OwnAlg) -> None:
         """Make the first key of this algorithm, if there is none: before anybody needs it."""
         ...
 
@@ -241,7 +242,11 @@ class Keys(Protocol):
         ...
 
     def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:
-        """Every key of these algorithms that signs, signed, or will sign next; public members only."""
+        """Every key of these algorithms that is used, was used, or will be next; public members only."""
+        ...
+
+    def decrypt(self, token: str, alg: OwnAlg, enc: Enc, kid: str | None) -> bytes | None:
+        """What is in a compact JWE (RFC 7516) to a key of ours, by this `alg` and `enc`; None if it cannot be read."""
         ...
 
     def handle_keys(self) -> SecretKeys:

@@ -27,4 +27,4 @@ def test_oidcc_discovery_endpoint_verification(provider: Detent, party: RelyingP
     keys = provider.http.get(told["jwks_uri"]).json()["keys"]
     assert len({key["kid"] for key in keys}) == len(keys)
     assert not any(PRIVATE & key.keys() or key["kty"] == "oct" for key in keys)
-    assert {key["use"] for key in keys} == {"sig"}
+    assert {key["use"] for key in keys} <= {"sig", "enc"}

@@ -8,18 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, get_args
 from urllib.parse import urlsplit
 
-from detent.core.changes import InsertClient, RemoveClient
+from detent.core.changes import InsertClient
 from detent.core.client import AuthMethod
-from detent.core.ids import ClientId
 from detent.core.people import CLAIMS_OF_SCOPE
 from detent.core.scope import IDENTITY_SCOPES
 from detent.demo.cast import USERS
 from detent.endpoints.metadata import WELL_KNOWN
-from detent.features.encryption import ALGS, ENCS
 from detent.resource_server import VerificationKeys
-from tests import decrypting
 from tests.asserting import Asserting
 from tests.browsing import Browser, request_of
+from tests.endpoints.encrypted_promises import drive_encryption, drive_request_object_encryption
 from tests.endpoints.test_id_tokens import verified
 from tests.mission.test_a_tokens import claims_of
 from tests.proving import Holder
@@ -193,26 +191,6 @@ def drive_userinfo_algs(detent: Detent, value: Any) -> None:
         assert json.loads(urlsafe_b64decode(payload + "=="))["aud"] == name
 
 
-def drive_encryption(place: str) -> Callable[[Detent, Any], None]:
-    """Every pair of algorithms is driven in test_encryption.py; here each value is taken once."""
-
-    def drive(detent: Detent, value: Any) -> None:
-        for each in value:
-            alg, enc = (each, ENCS[0]) if each in ALGS else (ALGS[2], each)
-            name, key = f"{place}-{alg}-{enc}", decrypting.key_for(alg)
-            members = {f"{place}_encrypted_response_alg": alg, f"{place}_encrypted_response_enc": enc}
-            decrypting.register(detent, name, **members, jwks=decrypting.jwks_of(key))
-            tokens = detent.sign_in(name, scope="openid")
-            bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
-            told = tokens["id_token"] if place == "id_token" else detent.http.get("/userinfo", headers=bearer).text
-            header, inside = decrypting.opened(told, key)
-            assert (header["alg"], header["enc"]) == (alg, enc)
-            assert claims_of(inside)["aud"] == name
-            detent.apply(RemoveClient(ClientId(name), 1))
-
-    return drive
-
-
 def drive_claims(detent: Detent, value: Any) -> None:
     """A person of whom everything is known, asked about with every scope."""
     names = {claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims}
@@ -304,10 +282,11 @@ def drive_pushing(detent: Detent, value: Any) -> None:
 
 def drive_request_object_algs(detent: Detent, value: Any) -> None:
     for alg in value:
-        signing = Asserting(detent, alg, kind="web")
+        by_secret: dict[str, Any] = {"method": "client_secret_jwt", "extra": {"request_object_signing_alg": alg}}
+        signing = Asserting(detent, alg, kind="web", **(by_secret if alg == "HS256" else {}))
         with Browser(detent) as browser:
             claims = {"iss": signing.name, "aud": detent.issuer, **request_of(signing.name, scope=scope_of(detent))}
-            assert "code" in browser.sign_in(signing.name, request=signed(signing.key, claims))
+            assert "code" in browser.sign_in(signing.name, request=signed(signing.key, claims, alg=alg))
     unsigned = without_signature(signed(key("any"), {"iss": "spa", "aud": detent.issuer, **request_of()}))
     assert refusal(detent, request=unsigned) == "invalid_request_object"
 
@@ -410,6 +389,8 @@ DRIVEN: dict[str, Callable[[Detent, Any], None]] = {
     "dpop_signing_alg_values_supported": drive_proof_algs,
     "request_parameter_supported": drive_request_objects,
     "request_object_signing_alg_values_supported": drive_request_object_algs,
+    "request_object_encryption_alg_values_supported": drive_request_object_encryption,
+    "request_object_encryption_enc_values_supported": drive_request_object_encryption,
     "pushed_authorization_request_endpoint": drive_pushing,
     "request_uri_parameter_supported": drive_not_supported("request_uri", "request_uri_not_supported"),
 }

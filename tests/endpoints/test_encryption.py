@@ -10,8 +10,9 @@ import pytest
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from detent.core.client import Client
+from detent.core.encryption import ALGS, ENCS
 from detent.core.errors import InvalidClientMetadata
-from detent.features.encryption import ALGS, ENCS, check, key_for
+from detent.features.encryption import check, key_for
 from detent.registry import Registry
 from detent.resource_server.errors import UnknownKey
 from detent.resource_server.keys import VerificationKeys

@@ -216,7 +216,7 @@ class Registrations:
 
     def _digest(self, secret: str, client: Client) -> SecretDigest:
         """At rest. Raises InvalidClientMetadata where it is too short to sign with (RFC 7518 §3.2)."""
-        signs = client.token_endpoint_auth_method == "client_secret_jwt"
+        signs = client.signs_with_secret
         if signs and len(secret) < SHORTEST_SIGNING_SECRET:
             raise InvalidClientMetadata(f"A secret to sign with has at least {SHORTEST_SIGNING_SECRET} characters.")
         return secret_digest(secret, self.keys, self.clock.now(), sealed_for=client.client_id if signs else "")

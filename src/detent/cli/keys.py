@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
@@ -10,7 +10,8 @@ from detent.admin.story import when
 from detent.cli.identity import bring_in, note_keys
 from detent.cli.office import Office, opened_store
 from detent.cli.operation import Answer, Failure, answered, common_options, operation, settings_from, show, table
-from detent.core.api import SigningAlg
+from detent.core.api import SIGNING_ALGS, SigningAlg
+from detent.core.encryption import OWN_ALGS, OwnAlg
 from detent.keys.database import DatabaseKeys
 from detent.keys.kek import new_kek
 from detent.keys.ring import SECRET_PURPOSES, KeyState, Purpose
@@ -33,12 +34,12 @@ async def list_(office: Office) -> Answer:
 
 @key.command()
 @operation()
-@click.option("--alg", type=click.Choice(get_args(SigningAlg)), help="The key that signs with this algorithm (RS256).")
+@click.option("--alg", type=click.Choice((*SIGNING_ALGS, *OWN_ALGS)), help="The pair of this algorithm (RS256).")
 @click.option("--handle", is_flag=True, help="The key that seals refresh tokens and codes.")
 @click.option("--pepper", is_flag=True, help="The key of the hashes of client secrets.")
 @click.option("--audit", is_flag=True, help="The key of the audit log's chain and of the webhooks' secrets.")
 @click.option("--now", "at_once", is_flag=True, help="After a theft: drop every key of this purpose, and all it made.")
-async def rotate(office: Office, alg: SigningAlg | None, at_once: bool, **secrets: bool) -> Answer:
+async def rotate(office: Office, alg: SigningAlg | OwnAlg | None, at_once: bool, **secrets: bool) -> Answer:
     """Let the next key take over. The old one goes on verifying what it made, unless --now is given."""
     named: list[Purpose] = [purpose for purpose in SECRET_PURPOSES if secrets[purpose]]
     if len(named) + (alg is not None) > 1:

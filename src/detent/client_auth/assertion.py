@@ -140,14 +140,19 @@ class ClientSecretJwt(_Assertion):
         self._keys = keys
 
     async def _authentic(self, assertion: str, client: Client, algs: tuple[str, ...], now: Instant) -> dict[str, Any]:
-        jws = parse_compact(assertion)
-        Verifier(client.client_id, Audience.ANY, types=TYPES).check_header(jws.header, algs)
-        if not any(_verifies(jws, secret) for secret in sealed_secrets(client, self._keys, now)):
-            raise InvalidToken("the signature does not verify")
-        claims = load_object(jws.payload)
-        if claims is None:
-            raise InvalidToken("the payload is not a plain JSON object")
-        return claims
+        return signed_with_secret(assertion, client, self._keys, now, TYPES)
+
+
+def signed_with_secret(token: str, client: Client, keys: Keys, now: Instant, types: tuple[str, ...]) -> dict[str, Any]:
+    """The claims of a JWT that this client signed with a secret of its own. Raises InvalidToken."""
+    jws = parse_compact(token)
+    Verifier(client.client_id, Audience.ANY, types=types).check_header(jws.header, HMAC)
+    if not any(_verifies(jws, secret) for secret in sealed_secrets(client, keys, now)):
+        raise InvalidToken("the signature does not verify")
+    claims = load_object(jws.payload)
+    if claims is None:
+        raise InvalidToken("the payload is not a plain JSON object")
+    return claims
 
 
 def _verifies(jws: CompactJws, secret: str) -> bool:

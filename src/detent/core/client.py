@@ -24,6 +24,7 @@ AuthMethod = Literal[
 ID_TOKEN_ALG: Final = "id_token_signed_response_alg"
 USERINFO_ALG: Final = "userinfo_signed_response_alg"
 REQUIRE_NONCE: Final = "require_nonce"
+REQUEST_OBJECT_ALG: Final = "request_object_signing_alg"  # declared by `jar`
 
 DOCUMENT: Final = "document"  # what a client says of itself at the URL that is its id
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -38,7 +39,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*")
 class SecretDigest(msgspec.Struct, frozen=True):
     """A client secret at rest: a keyed hash, the id of its key, and until when it is good (None: no end).
 
-    `sealed` is the secret itself under the same key, for a client that signs with it (client_secret_jwt) alone.
+    `sealed` is the secret itself under the same key, for a client that signs with it alone.
     """
 
     key_id: int
@@ -93,6 +94,11 @@ class Client(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def has_secret(self) -> bool:
         return self.token_endpoint_auth_method.startswith("client_secret")
+
+    @property
+    def signs_with_secret(self) -> bool:
+        """So its secret must be had again (decision 0026)."""
+        return self.token_endpoint_auth_method == "client_secret_jwt" or self.extra.get(REQUEST_OBJECT_ALG) == "HS256"
 
     @property
     def is_public(self) -> bool:

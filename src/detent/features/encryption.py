@@ -1,12 +1,11 @@
 """ID tokens and userinfo that only their client can read (JWE): signed first, then encrypted to a key of the client's.
 
-Source: RFC 7516, RFC 7518 §4 and §5, OpenID Connect Core §10.2, OpenID Connect Dynamic Client Registration §2. Only
-asymmetric algorithms: a client's secret is stored as a digest, so it is no key here, and RSA1_5 is not offered
-(RFC 8725 §3.2). Leaves fetching keys to client_auth/keys.py, JWE itself to joserfc.
+Source: RFC 7516, OpenID Connect Core §10.2, OpenID Connect Dynamic Client Registration §2. Leaves the choice of
+algorithms to core/encryption.py, fetching keys to client_auth/keys.py, JWE itself to joserfc.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc import jwe
@@ -15,17 +14,13 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
 from detent.client_auth.keys import ClientKeys, has_keys
 from detent.core.client import USERINFO_ALG, Client
+from detent.core.encryption import ALGS, DEFAULT_ENC, ENCS, Alg, Enc
 from detent.core.errors import InvalidClientMetadata, TemporarilyUnavailable, UnauthorizedClient
 from detent.core.wishes import Place
 from detent.registry import Feature
 from detent.resource_server.errors import Unavailable, UnknownKey
 from detent.resource_server.keys import VerificationKeys
 
-Alg = Literal["RSA-OAEP-256", "RSA-OAEP", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW"]
-Enc = Literal["A128CBC-HS256", "A256CBC-HS512", "A128GCM", "A256GCM"]
-ALGS: Final[tuple[Alg, ...]] = get_args(Alg)
-ENCS: Final[tuple[Enc, ...]] = get_args(Enc)
-DEFAULT_ENC: Final[Enc] = "A128CBC-HS256"  # OpenID Connect Dynamic Client Registration §2
 PLACES: Final[tuple[Place, ...]] = get_args(Place)
 _OPERATIONS: Final = frozenset({"encrypt", "wrapKey", "deriveKey", "deriveBits"})
 _MEMBERS: Final = frozenset({"kty", "kid", "use", "n", "e", "crv", "x", "y"})

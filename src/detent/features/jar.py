@@ -2,7 +2,8 @@
 
 By value (`request`), always; by reference (`request_uri`) where the operator switched that on and the client registered
 the very address. What is signed wins over the query; where the client must sign, or says by the type that it means
-RFC 9101, the query counts for nothing (§6.3). Never `alg: none`, and no HMAC: what counts is a key of the client.
+RFC 9101, the query counts for nothing (§6.3). Never `alg: none`; HS256 for a client that registered it and no other,
+and encrypted to a key of ours where the client registered how: signed first all the same.
 """
 
 from typing import Any, Final, Literal
@@ -10,8 +11,10 @@ from urllib.parse import urldefrag
 
 import msgspec
 
+from detent.client_auth.assertion import HMAC, signed_with_secret
 from detent.client_auth.keys import ClientKeys, has_keys
-from detent.core.client import Client, check_shown_uri
+from detent.core.client import REQUEST_OBJECT_ALG, Client, check_shown_uri
+from detent.core.encryption import DEFAULT_ENC, ENCS, OWN_ALGS, Enc, OwnAlg
 from detent.core.errors import (
     InvalidClientMetadata,
     InvalidRequestObject,
@@ -20,21 +23,25 @@ from detent.core.errors import (
 )
 from detent.core.exchange import Form
 from detent.core.ids import Instant
-from detent.registry import Asked, Feature
-from detent.resource_server.compact import parse_compact
+from detent.ports import Keys
+from detent.registry import Asked, ClientCheck, Feature
+from detent.resource_server.compact import MAX_TOKEN_BYTES, base64url, load_object, parse_compact
 from detent.resource_server.errors import InvalidToken, Unavailable
 from detent.resource_server.fetch import Fetch
-from detent.resource_server.keys import VerificationKeys
+from detent.resource_server.keys import VerificationKeys, is_kid
 from detent.resource_server.verify import Audience, Verifier, instant
 
 ALGS: Final = ("RS256", "PS256", "ES256", "EdDSA")
+TYPES: Final = ("", "jwt", "oauth-authz-req+jwt")
 TYPE: Final = "oauth-authz-req+jwt"
-SIGNING_ALG: Final = "request_object_signing_alg"
+ENCRYPTION_ALG, ENCRYPTION_ENC = "request_object_encryption_alg", "request_object_encryption_enc"
 REQUIRED: Final = "require_signed_request_object"
 REQUEST_URIS: Final = "request_uris"
 LEEWAY_SECONDS: Final = 10
 _OF_THE_TOKEN: Final = frozenset({"iss", "aud", "exp", "iat", "nbf", "jti", "sub"})
 _RESOURCES: Final = ("resource", "audience")
+_JWE_DOTS: Final = 4  # RFC 7516 §9
+_JWE_HEADERS: Final = frozenset({"alg", "enc", "kid", "typ", "cty", "epk", "apu", "apv"})  # nothing compressed, no crit
 
 
 class RequestObjects:
@@ -42,8 +49,9 @@ class RequestObjects:
     checked_before = False
     demand = "This client must sign its requests (RFC 9101): send the parameter request."
 
-    def __init__(self, issuer: str, keys: ClientKeys) -> None:
+    def __init__(self, issuer: str, own: Keys, keys: ClientKeys) -> None:
         self._issuer = issuer
+        self._own = own
         self._keys = keys
 
     def recognises(self, form: Form) -> bool:
@@ -57,10 +65,9 @@ class RequestObjects:
 
     async def opened(self, request: str, form: Form, client: Client, now: Instant) -> Form:
         """The parameters that count. Raises InvalidRequestObject, TemporarilyUnavailable."""
-        if not has_keys(client):
-            raise InvalidRequestObject("This client has no keys to sign with: register jwks_uri or jwks.")
         try:
-            claims = await self._authentic(request, client)
+            request = self._decrypted(request, client)
+            claims = await self._authentic(request, client, now)
             self._check(claims, form, client, now)
         except InvalidToken as error:
             raise InvalidRequestObject(f"The request object is refused: {error.reason}.") from None
@@ -70,9 +77,29 @@ class RequestObjects:
         rest = {name: value for name, value in form.values.items() if name not in ("request", "request_uri")}
         return Form({**rest, **signed.values}, signed.resources or form.resources)
 
-    async def _authentic(self, request: str, client: Client) -> dict[str, Any]:
-        only = client.extra.get(SIGNING_ALG)
-        verifier = Verifier(client.client_id, Audience.ANY, (only,) if only else ALGS, ("", "jwt", TYPE))
+    def _decrypted(self, request: str, client: Client) -> str:
+        """The signed object in an encrypted one. Raises InvalidToken."""
+        if request.count(".") != _JWE_DOTS:
+            return request
+        alg, enc = client.extra.get(ENCRYPTION_ALG), client.extra.get(ENCRYPTION_ENC, DEFAULT_ENC)
+        header = load_object(base64url(request.partition(".")[0].encode())) or {}
+        if alg is None or (header.get("alg"), header.get("enc")) != (alg, enc):
+            raise InvalidToken(f"it is encrypted in another way than the client registered ({ENCRYPTION_ALG})")
+        kid = header.get("kid")
+        if header.keys() - _JWE_HEADERS or not (kid is None or is_kid(kid)) or len(request) > MAX_TOKEN_BYTES:
+            raise InvalidToken("its header asks for something that is not supported, or it is too long")
+        found = self._own.decrypt(request, alg, enc, kid)
+        if found is None:
+            raise InvalidToken("it cannot be decrypted with a key of ours; see jwks_uri")
+        return found.decode("ascii", "replace")
+
+    async def _authentic(self, request: str, client: Client, now: Instant) -> dict[str, Any]:
+        only = client.extra.get(REQUEST_OBJECT_ALG)
+        if only in HMAC:
+            return signed_with_secret(request, client, self._own, now, TYPES)
+        if not has_keys(client):
+            raise InvalidToken("this client has no keys to sign with; it can register jwks_uri or jwks")
+        verifier = Verifier(client.client_id, Audience.ANY, (only,) if only else ALGS, TYPES)
 
         def verify(keys: VerificationKeys) -> dict[str, Any]:
             return verifier.authentic(request, keys)
@@ -155,23 +182,48 @@ class ReferencedObjects:
 
 async def _check(client: Client) -> None:
     """Raises InvalidClientMetadata."""
-    if client.extra.get(REQUIRED) and not has_keys(client):
+    by_secret, alg = client.extra.get(REQUEST_OBJECT_ALG) in HMAC, client.extra.get(ENCRYPTION_ALG)
+    if by_secret and not client.has_secret:
+        raise InvalidClientMetadata(f"{REQUEST_OBJECT_ALG} HS256 needs a client with a secret.")
+    if client.extra.get(REQUIRED) and not (by_secret or has_keys(client)):
         raise InvalidClientMetadata(f"{REQUIRED} needs the client's public keys: jwks_uri or jwks.")
+    if alg is None and ENCRYPTION_ENC in client.extra:
+        raise InvalidClientMetadata(f"{ENCRYPTION_ENC} says nothing without {ENCRYPTION_ALG}.")
     for uri in client.extra.get(REQUEST_URIS, ()):
         check_shown_uri(uri)
 
 
-def feature(issuer: str, keys: ClientKeys, fetch: Fetch | None) -> Feature:
+def _published_by(keys: Keys) -> ClientCheck:
+    async def check(client: Client) -> None:
+        """The key is in the JWKS before anybody is to encrypt to it."""
+        if alg := client.extra.get(ENCRYPTION_ALG):
+            await keys.provide(alg)
+
+    return check
+
+
+def feature(issuer: str, own: Keys, keys: ClientKeys, fetch: Fetch | None) -> Feature:
     """With `fetch` also by reference."""
-    objects = RequestObjects(issuer, keys)
+    objects = RequestObjects(issuer, own, keys)
     referenced = (ReferencedObjects(objects, fetch),) if fetch else ()
     by_reference = {"require_request_uri_registration": True} if fetch else {}
     return Feature(
         "jar",
         ("RFC 9101", "OpenID Connect Core §6"),
         request_sources=(objects, *referenced),
-        metadata={"request_object_signing_alg_values_supported": list(ALGS), **by_reference},
-        client_metadata={SIGNING_ALG: Literal[ALGS], REQUIRED: bool, REQUEST_URIS: list[str]},
-        client_checks=(_check,),
+        metadata={
+            "request_object_signing_alg_values_supported": [*ALGS, *HMAC],
+            "request_object_encryption_alg_values_supported": list(OWN_ALGS),
+            "request_object_encryption_enc_values_supported": list(ENCS),
+            **by_reference,
+        },
+        client_metadata={
+            REQUEST_OBJECT_ALG: Literal[(*ALGS, *HMAC)],
+            ENCRYPTION_ALG: OwnAlg,
+            ENCRYPTION_ENC: Enc,
+            REQUIRED: bool,
+            REQUEST_URIS: list[str],
+        },
+        client_checks=(_check, _published_by(own)),
         requires=("client-keys",),
     )

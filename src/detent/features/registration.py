@@ -16,7 +16,7 @@ import msgspec
 from detent.client_auth.flood import Flood
 from detent.client_auth.initial_tokens import InitialTokens
 from detent.core.changes import Part
-from detent.core.client import REQUIRE_NONCE, Client, check_shown_uri
+from detent.core.client import REQUEST_OBJECT_ALG, REQUIRE_NONCE, Client, check_shown_uri
 from detent.core.errors import (
     Conflict,
     InvalidClientMetadata,
@@ -152,7 +152,8 @@ class Registration:
         metadata = read_metadata(given)
         if kind_of(metadata) != client.kind:
             raise InvalidClientMetadata(f"This is a {client.kind} client and stays one; register another.")
-        if metadata.token_endpoint_auth_method == "client_secret_jwt" != client.token_endpoint_auth_method:
+        signs = metadata.token_endpoint_auth_method == "client_secret_jwt" or given.get(REQUEST_OBJECT_ALG) == "HS256"
+        if signs and not client.signs_with_secret:
             raise InvalidClientMetadata("A shown secret cannot become one to sign with; register another client.")
         trusted = client.registered_by != OPEN
         fields = fields_of(metadata, TRUSTED_GRANTS if trusted else OPEN_GRANTS, self._scopes)

@@ -13,6 +13,7 @@ from typing import Final, Self
 
 from detent.core.api import SigningAlg
 from detent.core.changes import Part, TurnKeys, changed
+from detent.core.encryption import OwnAlg
 from detent.core.errors import Conflict, KeyUnknown, StoreUnavailable
 from detent.core.ids import Instant
 from detent.core.wrapped_key import WrappedKeys
@@ -60,8 +61,8 @@ class DatabaseKeys(HeldKeys):
         await keys._make_missing(NEEDED)
         return keys
 
-    async def provide(self, alg: SigningAlg) -> None:
-        if alg not in self._now().signers:
+    async def provide(self, alg: SigningAlg | OwnAlg) -> None:
+        if not self._provided(alg):
             await self._make_missing((alg,))
 
     def missed(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from detent.core.api import SigningAlg
+from detent.core.encryption import OwnAlg
 from detent.core.errors import KeyUnknown
 from detent.core.ids import Instant
 from detent.keys.directory import PrivateDirectory, Stamp
@@ -41,8 +42,9 @@ class FileKeys(HeldKeys):
         """
         return cls(PrivateDirectory(path), clock, schedule)
 
-    async def provide(self, alg: SigningAlg) -> None:
-        self._signer(alg)
+    async def provide(self, alg: SigningAlg | OwnAlg) -> None:
+        if not self._provided(alg):
+            self._make_missing((alg,))
 
     def missed(self) -> None:
         if self._look():

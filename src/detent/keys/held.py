@@ -11,9 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from detent.core.api import SigningAlg
+from detent.core.encryption import Enc, OwnAlg
 from detent.core.errors import KeyUnknown
 from detent.core.ids import Instant
-from detent.keys.material import SigningKey, generate
+from detent.keys.material import DecryptionKey, SigningKey, generate, pair_of
 from detent.keys.ring import SECRET_PURPOSES, KeysError, KeyState, Purpose, RingKey, Rotation, Schedule, plan_missing
 from detent.keys.stored import NUMBERS, StoredKey, name_of
 from detent.keys.view import View, view_of
@@ -53,6 +54,11 @@ class HeldKeys:
     def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:
         return [dict(key.public_jwk) for key in self._now().published if key.alg in algs]
 
+    def decrypt(self, token: str, alg: OwnAlg, enc: Enc, kid: str | None) -> bytes | None:
+        ours = [key for key in self._now().published if isinstance(key, DecryptionKey) and key.alg == alg]
+        named = [key for key in ours if kid in (None, key.kid)]
+        return next((found for key in named if (found := key.decrypt(token, enc)) is not None), None)
+
     def handle_keys(self) -> SecretKeys:
         return self._now().handle
 
@@ -65,6 +71,9 @@ class HeldKeys:
     def states(self) -> Sequence[KeyState]:
         """Every key that there is and what becomes of it; without material."""
         return self._now().states
+
+    def _provided(self, alg: SigningAlg | OwnAlg) -> bool:
+        return any(key.alg == alg for key in self._now().published)
 
     def _signer(self, alg: SigningAlg) -> SigningKey:
         signer = self._now().signers.get(alg)
@@ -119,8 +128,8 @@ def turn_of(plans: Mapping[Purpose, Rotation], stored: Mapping[str, StoredKey], 
 
 
 def _new_id(purpose: Purpose, material: bytes, ring: Iterable[RingKey]) -> str:
-    if purpose != "handle" and purpose != "pepper" and purpose != "audit":
-        return SigningKey(purpose, material).kid
+    if pair := pair_of(purpose, material):
+        return pair.kid
     taken = {int(key.id) for key in ring if key.purpose == purpose}
     upwards = chain(range(max(taken, default=0) + 1, NUMBERS.stop), NUMBERS)
     return str(next(number for number in upwards if number not in taken))

@@ -11,13 +11,14 @@ from typing import Final, Literal
 import msgspec
 
 from detent.core.api import SIGNING_ALGS
+from detent.core.encryption import OWN_ALGS
 from detent.core.ids import Instant, Seconds
 from detent.core.policy import ACCESS_LIFE_RANGE, HOUR, KINDS, MINUTE
 
-Purpose = Literal["RS256", "PS256", "ES256", "EdDSA", "handle", "pepper", "audit"]
+Purpose = Literal["RS256", "PS256", "ES256", "EdDSA", "RSA-OAEP-256", "ECDH-ES", "handle", "pepper", "audit"]
 State = Literal["next", "current", "retired", "expired"]
 SECRET_PURPOSES: Final[tuple[Purpose, ...]] = ("handle", "pepper", "audit")
-PURPOSES: Final[tuple[Purpose, ...]] = (*SIGNING_ALGS, *SECRET_PURPOSES)
+PURPOSES: Final[tuple[Purpose, ...]] = (*SIGNING_ALGS, *OWN_ALGS, *SECRET_PURPOSES)
 SKEW: Final = 5 * MINUTE
 
 
@@ -26,7 +27,7 @@ class KeysError(Exception):
 
 
 class RingKey(msgspec.Struct, frozen=True):
-    """`id` is the `kid` of a signing key, a number of 1..65535 else; `use_from` None waits for a rotation."""
+    """`id` is the `kid` of a published key, a number of 1..65535 else; `use_from` None waits for a rotation."""
 
     id: str
     purpose: Purpose
@@ -81,7 +82,7 @@ def current(keys: Iterable[RingKey], purpose: Purpose, now: Instant) -> RingKey 
 
 
 def states(keys: Iterable[RingKey], schedule: Schedule, now: Instant) -> tuple[KeyState, ...]:
-    """Every key's state. All but the expired verify, and the public half of those that sign is published."""
+    """Every key's state. All but the expired verify or decrypt, and the public half of a pair is published."""
     ring = sorted(keys, key=lambda key: (PURPOSES.index(key.purpose), _order(key)))
     return tuple(_state(key, ring, schedule, now) for key in ring)
 

@@ -9,10 +9,9 @@ from typing import Final
 
 import msgspec
 
-from detent.core.api import SIGNING_ALGS
 from detent.core.wrapped_key import WrappedKey
 from detent.keys.directory import SUFFIX, PrivateDirectory, Stamp
-from detent.keys.material import SECRET_BYTES, SigningKey
+from detent.keys.material import SECRET_BYTES, DecryptionKey, SigningKey, pair_of
 from detent.keys.ring import KeysError, RingKey
 
 NUMBERS: Final = range(1, 65536)
@@ -30,12 +29,12 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoredKey(msgspec.Struct, frozen=True):
-    """A key as it was read, `stamp` then being another one after any change; `signer` is None for a secret."""
+    """A key as it was read, `stamp` then being another one after any change; `pair` is None for a secret."""
 
     stamp: Stamp | WrappedKey
     key: RingKey
     material: bytes
-    signer: SigningKey | None
+    pair: SigningKey | DecryptionKey | None
 
     @property
     def name(self) -> str:
@@ -71,11 +70,10 @@ def read_key(directory: PrivateDirectory, name: str, stamp: Stamp) -> StoredKey:
 
 def checked(stamp: Stamp | WrappedKey, key: RingKey, material: bytes) -> StoredKey:
     """Raises ValueError unless id, purpose and material belong together."""
-    if key.purpose in SIGNING_ALGS:
-        signer = SigningKey(key.purpose, material)
-        if signer.kid != key.id:
+    if pair := pair_of(key.purpose, material):
+        if pair.kid != key.id:
             raise ValueError("the id is not the key's thumbprint")
-        return StoredKey(stamp, key, material, signer)
+        return StoredKey(stamp, key, material, pair)
     if len(material) != SECRET_BYTES or int(key.id) not in NUMBERS:
         raise ValueError("not a secret, or not a number")
     return StoredKey(stamp, key, material, None)

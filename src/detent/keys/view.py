@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from detent.core.ids import Instant
-from detent.keys.material import SigningKey
+from detent.keys.material import DecryptionKey, SigningKey
 from detent.keys.ring import PURPOSES, KeyState, Purpose, Schedule, states
 from detent.keys.stored import StoredKey, name_of
 from detent.ports import SecretKeys
@@ -20,7 +20,7 @@ class View(msgspec.Struct, frozen=True):
     at: Instant
     states: tuple[KeyState, ...]
     signers: dict[str, SigningKey]
-    published: tuple[SigningKey, ...]
+    published: tuple[SigningKey | DecryptionKey, ...]
     handle: SecretKeys
     pepper: SecretKeys
     audit: SecretKeys
@@ -31,12 +31,12 @@ def view_of(stored: Mapping[str, StoredKey], schedule: Schedule, now: Instant) -
     known = states((each.key for each in stored.values()), schedule, now)
     live = [(each, stored[name_of(each.key)]) for each in known if each.state != "expired"]
     live.sort(key=lambda pair: (PURPOSES.index(pair[0].key.purpose), pair[0].state != "current"))
-    signers = [(state.state, key.signer) for state, key in live if key.signer]
+    pairs = [(state.state, key.pair) for state, key in live if key.pair]
     return View(
         now,
         known,
-        {signer.alg: signer for state, signer in signers if state == "current"},
-        tuple(signer for _, signer in signers),
+        {pair.alg: pair for state, pair in pairs if state == "current" and isinstance(pair, SigningKey)},
+        tuple(pair for _, pair in pairs),
         _secrets(live, "handle"),
         _secrets(live, "pepper"),
         _secrets(live, "audit"),
