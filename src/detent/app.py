@@ -85,6 +85,7 @@ from detent.registry import (
     RefreshStrategy,
     Registry,
     Release,
+    ResourcePolicy,
     SubjectType,
     TokenFormat,
     without,
@@ -169,6 +170,7 @@ class House:
         formats: dict[str, TokenFormat] = {}  # filled from the registry, as are the next: all may come with a feature
         strategies: dict[str, RefreshStrategy] = {}
         marks: dict[str, Mark] = {}
+        policies: dict[str, ResourcePolicy] = {}
         self.access = AccessTokens(formats, outside.store)
         self.jwts = RefreshJwts(issuer, outside.keys)
         envelopes: list[Envelope] = []
@@ -185,6 +187,7 @@ class House:
             outside.entropy,
             strategies,
             marks,
+            policies,
             store_behind,
             scopes=profile.scopes,
             refresh_needs_offline_access=profile.refresh_needs_offline_access,
@@ -243,6 +246,7 @@ class House:
         formats.update(self.registry.token_formats)
         strategies.update(self.registry.strategies)
         marks.update(self.registry.marks)
+        policies.update(self.registry.resource_policies)
         releases.update(self.registry.releases)
         subject_types.update(self.registry.subject_types)
         envelopes.extend(self.registry.envelopes)
@@ -354,7 +358,7 @@ class House:
                 TokenEndpoint(door, protocol, outside.metrics).route(),
                 RevocationEndpoint(door, self.handles, access, self.ending, protocol.strategies).route(),
                 IntrospectionEndpoint(
-                    door, self.handles, access, outside.store, protocol.strategies, self.disclosure
+                    door, self.handles, access, self.issuing, protocol.strategies, self.disclosure
                 ).route(),
                 UserinfoEndpoint(
                     issuer,
@@ -402,10 +406,10 @@ class House:
         look, door = self._rendering, FormDoor(self.issuer)
         visitors, dispatcher, sessions = self.visitors, self.dispatcher, self.sessions
         login = LoginPage(look, door, visitors, dispatcher, self.sign_in, sessions, directory, self._error_page)
-        consent = ConsentPage(look, door, visitors, dispatcher, self.consents, store, directory)
+        consent = ConsentPage(look, door, visitors, dispatcher, self.consents, self.issuing, directory)
         logout = LogoutPage(look, door, visitors, self.end_session, store, directory)
         account = AccountPage(
-            look, door, visitors, dispatcher, sessions, self.consents, self.ending, store, outside.directory
+            look, door, visitors, dispatcher, sessions, self.consents, self.ending, self.issuing, outside.directory
         )
         device_page = DevicePage(
             look, door, visitors, dispatcher, self.consents, self.devices, self.issuing, directory, outside.entropy

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
-from detent.core.api import SigningAlg
+from detent.core.api import Api, SigningAlg
 from detent.core.authorization import Authorization
 from detent.core.changes import Part, Record
 from detent.core.claims import ACCESS_CLAIMS
@@ -209,6 +209,21 @@ class Mark(Protocol):
 
     def told(self, authorization: Authorization) -> Any:
         """The value of the claim; None leaves it out, as for an authorization older than this feature. No I/O."""
+        ...
+
+
+class ResourcePolicy(Protocol):
+    """Decides about a `resource` that no registered API is (RFC 8707 §2); without a policy each of those is refused."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def api(self, identifier: str) -> Api | None:
+        """The API as if it were registered, with the clients and scopes it is for; None: nothing of this policy's.
+
+        `identifier` is an absolute URI without fragment. Asked anew at every token, so what it no longer answers for
+        gets no more of them. Raises OAuthError where it cannot be known now.
+        """
         ...
 
 
@@ -424,6 +439,7 @@ class Feature(msgspec.Struct, frozen=True):
     token_formats: tuple[TokenFormat, ...] = ()
     strategies: tuple[RefreshStrategy, ...] = ()
     marks: tuple[Mark, ...] = ()
+    resource_policies: tuple[ResourcePolicy, ...] = ()
     releases: tuple[Release, ...] = ()
     subject_types: tuple[SubjectType, ...] = ()
     envelopes: tuple[Envelope, ...] = ()
@@ -477,6 +493,9 @@ class Registry:
         self.token_formats = _joined("token format", features, lambda f: [(t.name, t) for t in f.token_formats])
         self.strategies = _joined("refresh strategy", features, lambda f: [(s.name, s) for s in f.strategies])
         self.marks = _joined("access token claim", features, lambda f: [(m.claim, m) for m in f.marks], ACCESS_CLAIMS)
+        self.resource_policies = _joined(
+            "resource policy", features, lambda f: [(p.name, p) for p in f.resource_policies]
+        )
         self.releases = _joined("release", features, lambda f: [(r.name, r) for r in f.releases])
         self.subject_types = _joined("subject type", features, lambda f: [(s.name, s) for s in f.subject_types])
         self.envelopes = tuple(envelope for feature in features for envelope in feature.envelopes)

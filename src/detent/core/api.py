@@ -48,9 +48,14 @@ class Target(msgspec.Struct, frozen=True):
         return tuple(api.identifier for api in self.apis)
 
 
+def is_identifier(text: str) -> bool:
+    """RFC 8707 §2: an absolute URI without fragment."""
+    return _IDENTIFIER.fullmatch(text) is not None
+
+
 def checked_api(api: Api, known_formats: frozenset[str]) -> Api:
     """Return the API if it may be registered. Raises InvalidClientMetadata with what to change."""
-    if not _IDENTIFIER.fullmatch(api.identifier):
+    if not is_identifier(api.identifier):
         raise InvalidClientMetadata("The identifier must be an absolute URI without fragment (RFC 8707 2).")
     for name in api.scopes:
         if not is_scope_token(name) or name in IDENTITY_SCOPES:

@@ -13,7 +13,7 @@ from detent.core.exchange import Form, Request, Response
 from detent.core.family import Family, why_over
 from detent.core.ids import Instant
 from detent.endpoints.door import Door
-from detent.ports import Store
+from detent.grants.issuing import Issuing
 from detent.registry import RefreshStrategy, Route, strategy_of
 from detent.tokens.access import AccessTokens, LiveAccessToken, present_epochs
 from detent.tokens.disclosure import Disclosure
@@ -30,7 +30,7 @@ class IntrospectionEndpoint:
         door: Door,
         handles: Handles,
         access: AccessTokens,
-        store: Store,
+        issuing: Issuing,
         strategies: Mapping[str, RefreshStrategy],
         disclosure: Disclosure,
     ) -> None:
@@ -39,7 +39,8 @@ class IntrospectionEndpoint:
         self._disclosure = disclosure
         self._handles = handles
         self._access = access
-        self._store = store
+        self._issuing = issuing
+        self._store = issuing.store
 
     def route(self) -> Route:
         return Route("/oauth/introspect", ("POST",), self.handle, metadata="introspection_endpoint")
@@ -68,7 +69,7 @@ class IntrospectionEndpoint:
     async def _concerns(self, claims: Mapping[str, Any], client: Client) -> bool:
         if claims["client_id"] == client.client_id:
             return True
-        apis = [await self._store.api(audience) for audience in claims["aud"]]
+        apis = [await self._issuing.api(audience) for audience in claims["aud"]]
         return any(client.client_id in api.introspected_by for api in apis if api)
 
     async def _refresh_token(self, handle: RefreshHandle, client: Client, now: Instant) -> dict[str, Any]:

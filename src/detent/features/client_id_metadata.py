@@ -17,7 +17,7 @@ from detent.core.client import DOCUMENT, Client
 from detent.core.errors import Conflict, InvalidRequest, OAuthError, SlowDown
 from detent.core.ids import Instant
 from detent.core.policy import DAY, MINUTE, ClientKind
-from detent.core.registering import OPEN_GRANTS, fields_of, kind_of, more_of, read_metadata
+from detent.core.registering import OPEN_GRANTS, PRIVILEGED, fields_of, kind_of, more_of, read_metadata
 from detent.ports import Store
 from detent.registry import Feature
 from detent.resource_server.compact import load_object
@@ -119,7 +119,9 @@ class Documents:
                 before = await self._store.client(client_id)
         if before is None or before.registered_by != DOCUMENT or before.kind != kind:
             raise InvalidRequest("it is not the kind of app that it was; ask the operator to remove it first.")
-        return await self._registrar().change(before, {**fields, "metadata": dict.fromkeys(before.extra) | more})
+        return await self._registrar().change(
+            before, {**fields, "metadata": dict.fromkeys(before.extra.keys() - PRIVILEGED) | more}
+        )
 
 
 def _document(client_id: str, answer: Response) -> dict[str, Any]:

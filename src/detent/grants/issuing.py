@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from detent.core.api import Api, Target, granted, target, within
+from detent.core.api import Api, Target, granted, is_identifier, target, within
 from detent.core.authorization import Authorization, Epochs, PendingAuthorization
 from detent.core.changes import EndFamilies, InsertFamily, Part
 from detent.core.claims import wants_id_token
@@ -22,7 +22,7 @@ from detent.core.policy import FAMILY
 from detent.core.scope import IDENTITY_SCOPES, OFFLINE_ACCESS, Scope, narrow, parse_scope
 from detent.grants.commit import commit
 from detent.ports import Entropy, Store
-from detent.registry import Mark, RefreshStrategy, TokenRequest
+from detent.registry import Mark, RefreshStrategy, ResourcePolicy, TokenRequest
 from detent.tokens.handle import Handles
 from detent.tokens.id_token import IdTokens
 from detent.tokens.mint import Mint
@@ -41,6 +41,7 @@ class Issuing:
         entropy: Entropy,
         strategies: Mapping[str, RefreshStrategy],
         marks: Mapping[str, Mark],
+        policies: Mapping[str, ResourcePolicy],
         ahead: Ahead = "refuse",
         *,
         scopes: Scope = IDENTITY_SCOPES,
@@ -55,14 +56,24 @@ class Issuing:
         self._entropy = entropy
         self.strategies = strategies
         self._marks = marks
+        self._policies = policies
         self._ahead = ahead
 
     def new_key(self, subject: Subject) -> FamilyKey:
         return FamilyKey(placement_of(subject), self._entropy.token_bytes(16))
 
+    async def api(self, identifier: str) -> Api | None:
+        """The registered API of this name, or what a policy says of a resource that is none."""
+        found = await self.store.api(identifier)
+        if found is None and is_identifier(identifier):
+            for policy in self._policies.values():
+                if told := await policy.api(identifier):
+                    return msgspec.structs.replace(told, identifier=identifier)
+        return found
+
     async def apis(self, identifiers: tuple[str, ...]) -> tuple[Api, ...]:
-        """The registered APIs of these names. Raises InvalidTarget for an unknown one (RFC 8707 §2)."""
-        apis = [await self.store.api(identifier) for identifier in identifiers]
+        """The APIs of these names. Raises InvalidTarget for an unknown one (RFC 8707 §2)."""
+        apis = [await self.api(identifier) for identifier in identifiers]
         known = tuple(api for api in apis if api is not None)
         if len(known) < len(apis):
             raise InvalidTarget("The audience or resource asked for is not an API of this server.")
@@ -87,7 +98,7 @@ class Issuing:
 
     async def target(self, asked: tuple[str, ...], authorization: Authorization, scope: Scope) -> Target:
         """What of a granted authorization this one access token is for; all of it unless the request says."""
-        known = {identifier: await self.store.api(identifier) for identifier in authorization.audience}
+        known = {identifier: await self.api(identifier) for identifier in authorization.audience}
         existing = {identifier: api for identifier, api in known.items() if api is not None}
         return target(within(asked or tuple(existing), authorization.audience, existing), scope)
 

@@ -23,6 +23,7 @@ from detent.endpoints.dispatch import ACCOUNT, Dispatcher
 from detent.endpoints.end_session import SIGNED_OUT
 from detent.endpoints.visitor import Visitor, Visitors
 from detent.grants.ending import Ending
+from detent.grants.issuing import Issuing
 from detent.identity.consents import Consents
 from detent.identity.sessions import Sessions
 from detent.pages import words
@@ -30,7 +31,7 @@ from detent.pages.app_card import name_of
 from detent.pages.door import FormDoor
 from detent.pages.endings import recently_ended, why_app_over
 from detent.pages.rendering import Rendering
-from detent.ports import Directory, Store
+from detent.ports import Directory
 from detent.registry import Route
 from detent.web.page import html_page, see_other
 
@@ -82,7 +83,7 @@ class AccountPage:
         sessions: Sessions,
         consents: Consents,
         ending: Ending,
-        store: Store,
+        issuing: Issuing,
         directory: Directory,
     ) -> None:
         self._rendering = rendering
@@ -92,7 +93,8 @@ class AccountPage:
         self._sessions = sessions
         self._consents = consents
         self._ending = ending
-        self._store = store
+        self._issuing = issuing
+        self._store = issuing.store
         self._directory = directory
 
     def routes(self) -> tuple[Route, ...]:
@@ -199,7 +201,7 @@ class AccountPage:
 
     async def _allowed(self, consent: Consent) -> Allowed:
         client = await self._store.client(consent.client_id)
-        apis = [await self._store.api(place) for place in consent.leave if place]
+        apis = [await self._issuing.api(place) for place in consent.leave if place]
         asked = words.asked_for(consent.leave, [api for api in apis if api])
         return Allowed(consent.client_id, _shown(client, consent.client_id), consent.given_at, asked)
 

@@ -11,12 +11,13 @@ from detent.core.interaction import AskConsent, AuthorizationRequest, Interactio
 from detent.core.session import Session
 from detent.endpoints.dispatch import Dispatcher
 from detent.endpoints.visitor import Visitor, Visitors
+from detent.grants.issuing import Issuing
 from detent.identity.consents import Consents
 from detent.pages import words
 from detent.pages.app_card import card_of
 from detent.pages.door import FormDoor
 from detent.pages.rendering import Rendering
-from detent.ports import Directory, Store
+from detent.ports import Directory
 from detent.registry import Route
 from detent.web.form import parse_parameters
 from detent.web.page import Locks, html_page, leads_to
@@ -30,7 +31,7 @@ class ConsentPage:
         visitors: Visitors,
         dispatcher: Dispatcher,
         consents: Consents,
-        store: Store,
+        issuing: Issuing,
         directory: Directory,
     ) -> None:
         self._rendering = rendering
@@ -38,7 +39,7 @@ class ConsentPage:
         self._visitors = visitors
         self._dispatcher = dispatcher
         self._consents = consents
-        self._store = store
+        self._issuing = issuing
         self._directory = directory
 
     def route(self) -> Route:
@@ -76,7 +77,7 @@ class ConsentPage:
         situation = await self._dispatcher.situation(interaction, session)
         client = await self._dispatcher.client_of(request)
         app = card_of(client, request.redirect_uri)
-        found = [await self._store.api(identifier) for identifier in request.audience]
+        found = [await self._issuing.api(identifier) for identifier in request.audience]
         apis = [api for api in found if api]
         fresh, before = words.split(situation.asked, situation.consent)
         body = self._rendering.page(
