@@ -21,7 +21,7 @@ SETTINGS = """
 listen_addr =
 unix_socket_dir = {folder}
 auth_type = any
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = {connections}
 max_client_conn = 500
 logfile = {folder}/log
@@ -30,11 +30,12 @@ pidfile = {folder}/pid
 
 
 @contextmanager
-def pooled(cluster: Cluster) -> Iterator[Path]:
+def pooled(cluster: Cluster, *, mode: str = "transaction", connections: int = SERVER_CONNECTIONS) -> Iterator[Path]:
     """The folder of the socket of a pgbouncer before this server."""
     folder = Path(tempfile.mkdtemp(prefix="detent-pgbouncer-"))
     settings = folder / "pgbouncer.ini"
-    settings.write_text(SETTINGS.format(cluster=cluster.folder, folder=folder, connections=SERVER_CONNECTIONS))
+    text = SETTINGS.format(cluster=cluster.folder, folder=folder, mode=mode, connections=connections)
+    settings.write_text(text + _remembers_nothing())
     program = shutil.which("pgbouncer")
     assert program, "pgbouncer is needed: `./check system` installs it"
     with subprocess.Popen([*not_as_root(), program, "-q", str(settings)], stderr=subprocess.DEVNULL) as process:
@@ -45,6 +46,13 @@ def pooled(cluster: Cluster) -> Iterator[Path]:
         finally:
             process.terminate()
     shutil.rmtree(folder)
+
+
+def _remembers_nothing() -> str:
+    """From 1.21 on it can keep prepared statements apart; whoever runs an older one has them mixed up."""
+    told = subprocess.run(["pgbouncer", "--version"], capture_output=True, text=True, check=True).stdout
+    version = tuple(int(part) for part in told.split()[1].split(".")[:2])
+    return "max_prepared_statements = 0\n" if version >= (1, 21) else ""
 
 
 def pooled_database_of(folder: Path) -> str:

@@ -6,10 +6,13 @@ The trap: a statement that is prepared on one connection of the pooler is somebo
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool
 
+from detent.core.errors import StoreUnavailable
 from detent.stores.postgres import PostgresStore
 from detent.testing.store_contract import CompleteStore, StoreContract
 from tests.faults.nodes import Crowd, Installation, nodes
@@ -59,10 +62,33 @@ def test_attack_f10_two_nodes_share_three_connections_and_nobody_gets_anothers_a
 
         async def story() -> None:
             running = asyncio.create_task(crowd.run(40))
-            await asyncio.sleep(5)
+            while len(crowd.answered) < 200 and not crowd.refused:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
             crowd.stop()
             await running
 
-        asyncio.run(story())
+        asyncio.run(asyncio.wait_for(story(), 120))
     assert (crowd.refused, crowd.violations()) == ([], [])
-    assert len(crowd.answered) > 200
+
+
+@pytest.mark.parametrize(("mode", "connections"), [("statement", 3), ("session", 1)])
+def test_attack_f10_a_pooler_that_is_set_the_wrong_way_is_refused_at_the_start(
+    cluster: Cluster, mode: str, connections: int
+) -> None:
+    with pooled(cluster, mode=mode, connections=connections) as folder:
+        conninfo = make_conninfo(cluster.new_database(TEMPLATE), host=str(folder), port=6432)
+        with pytest.raises(StoreUnavailable, match="must be in transaction or session mode, with two connections"):
+            asyncio.run(PostgresStore.open(conninfo, patience=1))
+
+
+def test_attack_f10_a_driver_that_prepares_is_found_at_the_start(
+    conninfo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sabotage: what the start tries out must be able to fail."""
+
+    def preparing(*args: Any, kwargs: dict[str, Any], **more: Any) -> AsyncConnectionPool[Any]:
+        return AsyncConnectionPool(*args, kwargs=kwargs | {"prepare_threshold": 5}, **more)  # as psycopg is by itself
+
+    monkeypatch.setattr("detent.stores.postgres.connection.AsyncConnectionPool", preparing)
+    with pytest.raises(StoreUnavailable, match="used in turn do not work"):
+        asyncio.run(PostgresStore.open(conninfo))

@@ -11,13 +11,14 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from detent.core.errors import StoreUnavailable
 
 OLDEST_SERVER: Final = 150000
 DURABLE: Final = ("on", "remote_apply")  # `local` and `off` acknowledge what a failover or a power cut undoes
 _CONNECT_SECONDS: Final = 5
+_TURNS: Final = 6  # psycopg would prepare at the fifth
 
 Connection = AsyncConnection[tuple[Any, ...]]
 Pool = AsyncConnectionPool[Connection]
@@ -84,3 +85,28 @@ async def check_server(connection: Connection, *, replicated: bool) -> None:
             "synchronous_standby_names is empty: after a failover to an asynchronous standby, tokens that were "
             "used come back to life. Name the synchronous standbys, or switch replication off for one server."
         )
+
+
+async def check_pooler(pool: Pool) -> None:
+    """Refuse a pooler that gives two connections each other's statements, or that knows no transactions.
+
+    Both are used in turn, in transactions and without, as often as it takes a driver to prepare what it is asked.
+    """
+    try:
+        async with pool.connection() as one, pool.connection() as other:
+            for turn in range(_TURNS):
+                for connection, statement, expected in ((one, "$1::int4", turn), (other, "-$1::int4", -turn)):
+                    async with connection.transaction():
+                        await _asked(connection, statement, turn, expected)
+                    await _asked(connection, statement, turn, expected)
+    except (psycopg.Error, PoolTimeout) as error:
+        raise StoreUnavailable(
+            f"Two connections to PostgreSQL that are used in turn do not work ({error}). A pooler on the way must be "
+            "in transaction or session mode, with two connections for each node at least."
+        ) from error
+
+
+async def _asked(connection: Connection, statement: str, value: int, expected: int) -> None:
+    cursor = await connection.execute(f"SELECT {statement}", (value,))
+    if await cursor.fetchone() != (expected,):
+        raise psycopg.InternalError("one got the other's answer")

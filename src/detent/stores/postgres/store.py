@@ -13,7 +13,7 @@ from detent.core.errors import StoreUnavailable
 from detent.stores import rows
 from detent.stores.backend import Backend
 from detent.stores.migrations import known_migrations
-from detent.stores.postgres.connection import Connection, check_server, new_pool
+from detent.stores.postgres.connection import Connection, check_pooler, check_server, new_pool
 from detent.stores.postgres.migrations import migrate
 from detent.stores.postgres.statements import Statements
 from detent.stores.sql_store import SqlStore
@@ -64,6 +64,9 @@ class PostgresStore(SqlStore):
             await pool.open(wait=True, timeout=patience)
             async with pool.connection() as connection:
                 await check_server(connection, replicated=replicated)
+            if connections > 1:
+                await check_pooler(pool)
+            async with pool.connection() as connection:
                 await migrate(connection, known_migrations("postgres"))
                 await _refuse_moved(connection)
         except (psycopg.Error, PoolTimeout, StoreUnavailable) as error:
