@@ -52,6 +52,15 @@ def test_after_a_theft_every_key_of_the_purpose_goes_at_once(cli: Cli) -> None:
     assert not cli.accepts(client["client_id"], client["client_secret"])
 
 
+def test_one_key_that_leaked_goes_at_once_and_the_next_one_signs(cli: Cli) -> None:
+    ready(cli)
+    signing, following = (each["id"] for each in cli.json("key", "list") if each["purpose"] == "RS256")
+    assert cli.json("key", "revoke", signing) == {"id": signing, "purpose": "RS256", "signs": following}
+    assert states(cli, "RS256") == ["current", "next"]
+    assert signing not in {each["id"] for each in cli.json("key", "list")}
+    assert cli.refused("key", "revoke", signing)[0] == "keys_unusable"
+
+
 def test_one_purpose_at_a_time(cli: Cli) -> None:
     ready(cli)
     assert "Name one of" in cli.misused("key", "rotate", "--handle", "--pepper")

@@ -81,6 +81,17 @@ async def test_of_nodes_that_rotate_at_once_one_makes_the_key_and_the_others_say
     assert [each.key.id for each in nodes[0].states() if each.key.purpose == "handle"] == ["1", "2"]
 
 
+async def test_l5_a_key_that_one_node_revokes_signs_and_is_published_at_no_node(
+    store: Failing, keks: Keks, clock: ManualClock
+) -> None:
+    ours, theirs = await opened(store, keks, clock), await opened(store, keks, clock)
+    revoked = ours.signing_kid("RS256")
+    heir = await theirs.revoke(revoked)
+    await ours.look_again()
+    assert heir.id == ours.signing_kid("RS256") == theirs.signing_kid("RS256") != revoked
+    assert revoked not in {jwk["kid"] for jwk in ours.public_jwks(frozenset({"RS256"}))}
+
+
 async def test_who_names_a_key_that_is_new_is_believed_to_and_who_invents_one_causes_one_look_a_second(
     store: Failing, keks: Keks, clock: ManualClock
 ) -> None:

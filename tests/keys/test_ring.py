@@ -17,6 +17,7 @@ from detent.keys.ring import (
     Schedule,
     current,
     plan_missing,
+    plan_revocation,
     plan_rotation,
     states,
 )
@@ -125,6 +126,42 @@ def test_a_compromise_does_not_wait_for_a_rotation_under_way(ring: Ring) -> None
     ring.rotate()
     ring.rotate(at_once=True)
     assert ring.current().use_from == ring.now
+
+
+def revoked(ring: Ring, kid: str) -> None:
+    purpose, plan = plan_revocation(ring.keys.values(), kid, ring.now)
+    assert purpose == ring.purpose
+    ring.carry_out(plan)
+
+
+def test_rfc8725_3_10_the_key_that_signs_is_revoked_and_the_one_that_everybody_knows_takes_over_at_once() -> None:
+    ring = Ring("RS256")
+    revoked(ring, "1")
+    assert (ring.ids("current"), ring.ids("next"), ring.ids("retired")) == (["2"], ["3"], [])
+
+
+def test_a_key_that_waits_or_is_retired_is_revoked_and_the_one_that_signs_goes_on() -> None:
+    ring = Ring("RS256")
+    revoked(ring, "2")
+    assert (ring.ids("current"), ring.ids("next")) == (["1"], ["3"])
+    ring.now = Instant(ring.now + SCHEDULE.publish_ahead)
+    ring.rotate()
+    revoked(ring, "1")
+    assert (ring.ids("current"), ring.ids("retired")) == (["3"], [])
+
+
+def test_a_revocation_does_not_wait_for_a_rotation_under_way() -> None:
+    ring = Ring("ES256")
+    ring.rotate()
+    revoked(ring, "1")
+    assert ring.current() == RingKey("2", "ES256", START, START)
+    assert ring.ids("next") == ["3"]
+
+
+@pytest.mark.parametrize("purpose", SECRET_PURPOSES)
+def test_only_signing_keys_are_revoked_by_themselves(purpose: Purpose) -> None:
+    with pytest.raises(KeysError, match="There is no signing key 1 here"):
+        plan_revocation(Ring(purpose).keys.values(), "1", START)
 
 
 def test_rotating_an_algorithm_that_has_no_key_makes_its_first() -> None:

@@ -117,6 +117,22 @@ def test_a_handle_opens_for_the_longest_life_after_its_key_was_rotated_and_then_
     assert handles.open_refresh(token, "app") is None
 
 
+def test_l5_a_signing_key_that_is_revoked_is_published_and_believed_no_more_and_a_known_one_signs(
+    path: Path, clock: ManualClock
+) -> None:
+    ours, theirs = FileKeys.open(path, clock), FileKeys.open(path, clock)
+    token, revoked, known = minted(ours, clock), ours.signing_kid("ES256"), fetched(ours)
+    clock.advance(1)
+    assert asyncio.run(theirs.revoke(revoked)).id == theirs.signing_kid("ES256") != revoked
+    clock.advance(1)
+    for keys in (ours, theirs, FileKeys.open(path, clock)):
+        assert revoked not in {jwk["kid"] for jwk in keys.public_jwks(EVERY_ALG)}
+        with pytest.raises(InvalidToken):
+            VERIFIER.verify(token, fetched(keys), clock.now())
+        VERIFIER.verify(minted(keys, clock), known, clock.now())  # whoever fetched the keys before knows the next one
+    assert not list(path.glob(f"*{revoked}*"))
+
+
 def test_l5_after_a_compromise_the_kid_is_gone_at_once_and_its_tokens_are_refused(
     path: Path, clock: ManualClock
 ) -> None:

@@ -51,6 +51,20 @@ async def rotate(office: Office, alg: SigningAlg | OwnAlg | None, at_once: bool,
     return Answer({"id": new.id, "purpose": purpose, "use_from": new.use_from, "at_once": at_once}, text)
 
 
+@key.command()
+@operation()
+@click.argument("kid")
+async def revoke(office: Office, kid: str) -> Answer:
+    """Drop one signing key at once: it signs and is published no more, and what it signed is refused.
+
+    If it is the one that signs, the one after it takes over. After a theft of more than this key: rotate --now.
+    """
+    signs = await office.keys.revoke(kid)
+    await note_keys(office.settings, office.outside.store, rotated=True)
+    text = f"Key {kid} is dropped; {signs.purpose} is signed by {signs.id}."
+    return Answer({"id": kid, "purpose": signs.purpose, "signs": signs.id}, text)
+
+
 @key.command("new-kek")
 @common_options
 def new_kek_(as_json: bool, data: str | None, config: Path | None) -> None:

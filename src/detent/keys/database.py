@@ -8,7 +8,7 @@ What opens a wrapped key is kek.py's. A store that turns bad under a running ser
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, Self
 
 from detent.core.api import SigningAlg
@@ -17,10 +17,10 @@ from detent.core.encryption import OwnAlg
 from detent.core.errors import Conflict, KeyUnknown, StoreUnavailable
 from detent.core.ids import Instant
 from detent.core.wrapped_key import WrappedKeys
-from detent.keys.held import NEEDED, SCHEDULE, HeldKeys, Turn, refuse_incomplete, turn_of
+from detent.keys.held import NEEDED, SCHEDULE, HeldKeys, Plans, Turn, refuse_incomplete, turn_of
 from detent.keys.kek import Keks
 from detent.keys.material import SigningKey
-from detent.keys.ring import KeysError, Purpose, RingKey, Rotation, Schedule, plan_rotation
+from detent.keys.ring import KeysError, Purpose, RingKey, Rotation, Schedule, plan_revocation, plan_rotation
 from detent.keys.stored import StoredKey, checked
 from detent.ports import Clock, Directory, Store
 
@@ -29,8 +29,6 @@ log = logging.getLogger("detent.keys")
 LOOK_EVERY: Final = 1.0  # seconds
 _ATTEMPTS: Final = 10
 _WHERE: Final = "The store"
-
-Plans = Callable[[Instant], dict[Purpose, Rotation]]
 
 
 class DatabaseKeys(HeldKeys):
@@ -103,6 +101,16 @@ class DatabaseKeys(HeldKeys):
 
         turn = await self._turn(plans)
         return (turn.moved or turn.made)[0][0]
+
+    async def revoke(self, kid: str) -> RingKey:
+        """Drop this signing key at once; the answer is the one that signs in its place. See `ring.plan_revocation`."""
+
+        def plans(now: Instant) -> dict[Purpose, Rotation]:
+            self._renew(now)
+            return dict([plan_revocation(self._ring(), kid, now)])
+
+        turn = await self._turn(plans)
+        return self._current(turn.drop[0].purpose)
 
     async def rewrap(self) -> int:
         """Wrap every key under the first key-encryption key of the file; how many were under another one.

@@ -16,9 +16,9 @@ from detent.core.encryption import OwnAlg
 from detent.core.errors import KeyUnknown
 from detent.core.ids import Instant
 from detent.keys.directory import PrivateDirectory, Stamp
-from detent.keys.held import NEEDED, SCHEDULE, HeldKeys, Turn, refuse_incomplete, turn_of
+from detent.keys.held import NEEDED, SCHEDULE, HeldKeys, Plans, Turn, refuse_incomplete, turn_of
 from detent.keys.material import SigningKey
-from detent.keys.ring import KeysError, Purpose, RingKey, Schedule, plan_rotation
+from detent.keys.ring import KeysError, Purpose, RingKey, Schedule, plan_revocation, plan_rotation
 from detent.keys.stored import StoredKey, name_of, read_key, write_key
 from detent.ports import Clock
 
@@ -56,15 +56,25 @@ class FileKeys(HeldKeys):
 
     async def rotate(self, purpose: Purpose, *, at_once: bool = False) -> RingKey:
         """Let the next key take over; the answer's `use_from` says when. For `at_once` see `ring.plan_rotation`."""
+        turn = self._turn(
+            lambda now: {purpose: plan_rotation(self._ring(), purpose, self._schedule, now, at_once=at_once)}
+        )
+        return (turn.moved or turn.made)[0][0]
+
+    async def revoke(self, kid: str) -> RingKey:
+        """Drop this signing key at once; the answer is the one that signs in its place. See `ring.plan_revocation`."""
+        turn = self._turn(lambda now: dict([plan_revocation(self._ring(), kid, now)]))
+        return self._current(turn.drop[0].purpose)
+
+    def _turn(self, plans: Plans) -> Turn:
         with self._directory.locked():
             self._load()
             now = self._clock.now()
-            plan = plan_rotation(self._ring(), purpose, self._schedule, now, at_once=at_once)
-            turn = turn_of({purpose: plan}, self._stored, now)
+            turn = turn_of(plans(now), self._stored, now)
             self._carry_out(turn)
             self._load()
         super()._renew(now)
-        return (turn.moved or turn.made)[0][0]
+        return turn
 
     def stored(self) -> Sequence[StoredKey]:
         """Every key with its material: for whoever puts them elsewhere."""
@@ -104,12 +114,7 @@ class FileKeys(HeldKeys):
         self._stored = stored
 
     def _make_missing(self, purposes: Iterable[Purpose]) -> None:
-        with self._directory.locked():
-            self._load()
-            now = self._clock.now()
-            self._carry_out(turn_of(self._lacking(purposes, now), self._stored, now))
-            self._load()
-        super()._renew(now)
+        self._turn(lambda now: self._lacking(purposes, now))
 
     def _carry_out(self, turn: Turn) -> None:
         for key, material in (*turn.made, *turn.moved):

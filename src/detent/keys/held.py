@@ -3,7 +3,7 @@
 Where they lie and how others hear of them is file.py's and database.py's; which key is used when, ring.py's.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any, Final
@@ -22,6 +22,8 @@ from detent.ports import Clock, SecretKeys
 
 SCHEDULE: Final = Schedule()
 NEEDED: Final[tuple[Purpose, ...]] = ("RS256", *SECRET_PURPOSES)
+
+Plans = Callable[[Instant], Mapping[Purpose, Rotation]]
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -93,6 +95,9 @@ class HeldKeys:
 
     def _ring(self) -> list[RingKey]:
         return ring_of(self._stored)
+
+    def _current(self, purpose: Purpose) -> RingKey:
+        return next(each.key for each in self.states() if each.key.purpose == purpose and each.state == "current")
 
     def _lacking(self, purposes: Iterable[Purpose], now: Instant) -> dict[Purpose, Rotation]:
         """What these purposes lack, and what a crash kept a known one from getting."""

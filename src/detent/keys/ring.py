@@ -120,6 +120,27 @@ def plan_rotation(
     return Rotation(first[1:], msgspec.structs.replace(waiting[0], use_from=max(now, known_from)), expired)
 
 
+def plan_revocation(keys: Iterable[RingKey], kid: str, now: Instant) -> tuple[Purpose, Rotation]:
+    """Drop one signing key, whatever its state; if it is the one that signs, the one that waits takes over at once.
+
+    For a key that leaked by itself; `plan_rotation` is for whatever lay beside others. Raises KeysError.
+    """
+    ring = tuple(keys)
+    revoked = next((key for key in ring if key.id == kid and key.purpose not in SECRET_PURPOSES), None)
+    if revoked is None:
+        raise KeysError(
+            f"There is no signing key {kid} here: `detent key list` shows them. A key that seals, hashes or chains "
+            "goes with all of its purpose: `detent key rotate --now`."
+        )
+    left = sorted((key for key in ring if key.purpose == revoked.purpose and key != revoked), key=_order)
+    use = None
+    if revoked == current(ring, revoked.purpose, now):
+        left = [key for key in left if not _begun(key, now)]
+        if left:
+            use = left[0] = msgspec.structs.replace(left[0], use_from=now)
+    return revoked.purpose, Rotation(plan_missing(left, revoked.purpose, now).create, use, (revoked,))
+
+
 def _begun(key: RingKey, now: Instant) -> bool:
     return key.use_from is not None and key.use_from <= now
 
