@@ -6,20 +6,19 @@ client_parts() {
     browser_parts
     npm_packages tests/clients/node .detent/clients/node || echo "No npm packages."
     python_clients || echo "No Python clients."
-    apache2_with_openidc || echo "No Apache with mod_auth_openidc."
+    debian_clients || echo "No Apache with mod_auth_openidc, no curl or no jq."
 }
 
 # In an environment beside ours: what they depend on never meets what we depend on.
 python_clients() {
-    [ -f tests/clients/python/uv.lock ] || return 0
     UV_PROJECT_ENVIRONMENT=$PWD/.detent/clients/python "$uv" sync --project tests/clients/python --frozen --quiet
 }
 
-apache2_with_openidc() {
-    [ -e /usr/lib/apache2/modules/mod_auth_openidc.so ] && return
+debian_clients() {
+    { [ -e /usr/lib/apache2/modules/mod_auth_openidc.so ] && command -v curl && command -v jq; } >/dev/null && return
     [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null || return 1
     apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-        apache2-bin libapache2-mod-auth-openidc >/dev/null
+        apache2-bin libapache2-mod-auth-openidc curl jq >/dev/null
 }
 
 # client_tests NAME: the file of this client's tests; fails with the names for a client there is not.

@@ -93,6 +93,8 @@ def _command(name: str) -> list[str]:
         if not PYTHON.exists():
             pytest.skip("no Python clients: `./check clients`")
         return [str(PYTHON), str(PROGRAMS / name)]
+    if name.endswith(".sh"):
+        return ["bash", str(PROGRAMS / name)]
     node_package()
     for each in PROGRAMS.glob("*.mjs"):  # Node finds packages beside the program only
         _copied(each, NODE / each.name)
