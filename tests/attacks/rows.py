@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-COUNTS: Final = {"A": 9, "C": 14, "D": 5, "H": 14, "K": 12, "R": 18, "T": 27, "U": 6, "V": 7}
+COUNTS: Final = {"A": 9, "C": 14, "D": 12, "H": 14, "J": 19, "K": 12, "R": 18, "T": 27, "U": 6, "V": 7}
 MORE: Final = (
     "M3", "M4", "M5", "S1", "S4", "S6", "F2", "F3", "F4", "F5", "F10", "F12", "F24",
     "L3", "L4", "L5", "L6", "L7", "L8", "L10", "X6", "X12",
@@ -30,6 +30,7 @@ ELSEWHERE: Final = {
 UNPROVED: Final = {
     "A8": "a secret has 256 bits of chance: no rate of guessing helps, so failures are not counted yet",
     "R8": "clients that anybody registers are off by default; where they are on, errors still go straight to them",
+    "D7": "clients have no certificates yet",
     "U6": "there is no second factor yet",
 }
 

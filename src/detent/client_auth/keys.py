@@ -18,7 +18,7 @@ from detent.registry import Feature
 from detent.resource_server.errors import Unavailable, UnknownKey
 from detent.resource_server.fetch import Fetch
 from detent.resource_server.jwks import JwksCache, KeySource
-from detent.resource_server.keys import VerificationKeys
+from detent.resource_server.keys import VerificationKeys, is_unsound
 
 T = TypeVar("T")
 PAUSE_SECONDS: Final = 60  # between two requests for the keys of one client
@@ -114,6 +114,8 @@ def _check_jwks(jwks: dict[str, Any]) -> None:
         raise InvalidClientMetadata("jwks must be a JWK Set of at most 64 keys (RFC 7517 5).") from None
     if not published or len(published) < len(jwks["keys"]):
         raise InvalidClientMetadata("jwks must hold keys, and of them the public members alone.")
+    if any(is_unsound(key) for key in published):
+        raise InvalidClientMetadata("jwks holds a broken key or a weak one: RSA wants 2048 bits or more and e=65537.")
 
 
 def feature() -> Feature:

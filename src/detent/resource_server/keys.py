@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from joserfc.errors import JoseError
 from joserfc.jwa import JWS_ALGORITHMS, JWSAlgModel
 from joserfc.jwk import JWKRegistry, Key, RSAKey
@@ -25,6 +26,7 @@ SIGNATURES: Final[Mapping[str, JWSAlgModel]] = {a.name: a for a in JWS_ALGORITHM
 
 _PUBLIC: Final = frozenset({"kty", "kid", "use", "key_ops", "alg", "n", "e", "crv", "x", "y"})
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_CURVES: Final = ("P-256", "P-384", "P-521", "Ed25519", "X25519")
 _MAX_KEYS: Final = 64
 
 
@@ -96,13 +98,25 @@ class VerificationKeys:
         return fitting[0]
 
 
+def is_unsound(jwk: Mapping[str, Any]) -> bool:
+    """Too weak or broken (RFC 8725 §3.4, §3.5). Of a kind that is unknown here nobody can say (RFC 7517 §5)."""
+    if jwk.get("kty") != "RSA" and jwk.get("crv") not in _CURVES:
+        return False
+    try:
+        key = JWKRegistry.import_key({name: value for name, value in jwk.items() if name in _PUBLIC})
+        native = key.public_key  # made here, which is where a point off its curve is noticed
+    except (JoseError, UnsupportedAlgorithm, ValueError, TypeError, KeyError):
+        return True
+    return isinstance(native, RSAPublicKey) and not _is_sound(native)
+
+
 def is_kid(value: object) -> bool:
     return isinstance(value, str) and len(value) <= MAX_KID_CHARACTERS
 
 
 def _allows(key: Key, alg: str) -> bool:
     """RFC 8725 §3.1: the key says by kty, crv, use and alg what it is for; weak keys are for nothing."""
-    if isinstance(key, RSAKey) and not _is_sound(key):
+    if isinstance(key, RSAKey) and not _is_sound(key.public_key):
         return False
     if alg == "EdDSA" and not isinstance(key.public_key, Ed25519PublicKey):
         return False
@@ -113,7 +127,6 @@ def _allows(key: Key, alg: str) -> bool:
     return True
 
 
-def _is_sound(key: RSAKey) -> bool:
+def _is_sound(public: RSAPublicKey) -> bool:
     """RFC 7518 §3.3 (size), FIPS 186-5 §5.1 (exponent); the upper bounds keep verifying cheap."""
-    public = key.public_key
     return 2_048 <= public.key_size <= 8_192 and 65_537 <= public.public_numbers().e < 2**64
