@@ -8,7 +8,7 @@ public API. Leaves: registering the clients and writing the files, to prepare.py
 from typing import Any, Final
 
 ALIAS: Final = "detent"
-USERNAME: Final = "test"
+USERNAME: Final = "conformance"
 CALLBACKS: Final = "*/test/*/callback*"
 SIGNED_OUT: Final = "*/test/*/post_logout_redirect*"
 SECONDS: Final = 10

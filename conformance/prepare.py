@@ -55,7 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
     basic = ("client", "client2")
     clients = {name: client(data, chosen.suite, "client_secret_basic") for name in basic}
     clients["client_secret_post"] = client(data, chosen.suite, "client_secret_post")
-    named = {name: {"client_name": f"conformance {name}"} for name in basic}
+    opening = detent(data, "registration-token", "add", "--name=Conformance suite", "--uses=0")["token"]
+    named = {name: {"client_name": f"Conformance {name}", "initial_access_token": opening} for name in basic}
     for file, told in (("static", clients), ("dynamic", named)):
         written = configuration(chosen.issuer, password, **told)
         (chosen.folder / f"{file}.json").write_text(json.dumps(written, indent=2) + "\n")

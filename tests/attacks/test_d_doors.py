@@ -38,9 +38,10 @@ def test_attack_d8_rfc9126_7_3_a_pushed_request_is_its_clients_once_and_for_a_mi
     name = reference(detent)
     with Browser(detent) as browser:
         assert asked(browser, name, "app").error == "invalid_request_uri", "of another client"
-        for _ in range(3):
-            page = asked(browser, name)
+        page = asked(browser, name)
+        for _ in range(2):
             assert page.path == "/login", "loaded again before it is answered"
+            page = asked(browser, name)
         assert "code" in browser.allow(browser.log_in(page)).answer
         assert asked(browser, name).error == "invalid_request_uri", "answered"
         silent = reference(detent, prompt="none")

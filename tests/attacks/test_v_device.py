@@ -128,7 +128,9 @@ def test_its_family_outlives_the_browsers_session_and_can_be_ended_from_the_acco
     assert "Living room" in phone.open("/account").texts["elsewhere"]
 
 
-def test_rfc8628_3_1_only_a_client_with_the_grant_may_begin_and_only_with_its_own_scopes(home: Detent) -> None:
+def test_attack_x8_rfc8628_3_1_only_a_client_with_the_grant_may_begin_and_only_with_its_own_scopes(
+    home: Detent,
+) -> None:
     begin = "/oauth/device/code"
     assert_refused(home.post(begin, "cli", scope="read"), "unauthorized_client")
     assert_refused(home.post(begin, None, client_id="nobody"), "invalid_client", 401)

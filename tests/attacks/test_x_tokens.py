@@ -1,7 +1,7 @@
 """Attacks on introspection, revocation and the use of tokens (rows X1, X2, X4, X5), over HTTP.
 
-Rows X6, X11 and X12 come with accounts and consent, X3 with the fault tests, X7 and X9 with their grants, and X8's
-device half with the device grant.
+X3 is with the fault tests; X6, X11 and X12 are also where accounts, sectors and consent are. X7 and X9 say today that
+their grants are not there.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import pytest
 
 from tests.attacks.forging import Forge
 from tests.attacks.outcomes import active, assert_refused, assert_unharmed, signed_in
+from tests.mission.test_a_tokens import claims_of
 from tests.serving import API, CONFIDENTIAL, SECRET, VAULT, Detent
 
 
@@ -317,3 +318,51 @@ def test_attack_x5_rfc6749_2_3_1_a_secret_in_the_url_is_a_bad_request(standing: 
         assert_refused(answer, "invalid_request")
         assert value not in answer.json()["error_description"] or len(value) < 20
     assert_unharmed(standing, "testclient", [mine])
+
+
+# X7, X9: grants that would let somebody act for somebody else; X8: scopes that nobody gave the client
+
+EXCHANGES: dict[str, dict[str, str]] = {
+    "token exchange": {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "audience": VAULT,
+    },
+    "a JWT": {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"},
+    "SAML": {"grant_type": "urn:ietf:params:oauth:grant-type:saml2-bearer"},
+}
+
+
+@pytest.mark.parametrize("how", EXCHANGES)
+def test_attack_x7_x9_rfc8693_5_nobody_acts_for_somebody_else(standing: Detent, how: str) -> None:
+    """By default nothing is allowed; and nobody can register what is not there."""
+    token = standing.sign_in()["access_token"]
+    for client in CONFIDENTIAL:
+        answer = standing.token(client, subject_token=token, assertion=token, **EXCHANGES[how])
+        assert_refused(answer, "unsupported_grant_type")
+    told = standing.http.get("/.well-known/oauth-authorization-server").json()
+    assert EXCHANGES[how]["grant_type"] not in told["grant_types_supported"]
+
+
+@pytest.mark.parametrize("scope", ["write", "reports", "openid", "profile", "offline_access", "read write", "fly", "*"])
+def test_attack_x8_rfc6749_3_3_a_machine_gets_its_own_scopes_and_no_persons(standing: Detent, scope: str) -> None:
+    """`machine` may read; scopes that are about a person are not for who acts for itself."""
+    granted = standing.token("machine", grant_type="client_credentials")
+    assert granted.json()["scope"] == "read"
+    assert_refused(standing.token("machine", grant_type="client_credentials", scope=scope), "invalid_scope")
+
+
+def test_attack_x11_openid_5_3_2_one_person_has_one_subject_wherever_a_client_asks(standing: Detent) -> None:
+    subject = standing.user("test").subject
+    tokens = standing.sign_in(scope="openid read")
+    for _ in range(2):
+        bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+        seen = [
+            claims_of(tokens["id_token"])["sub"],
+            claims_of(tokens["access_token"])["sub"],
+            standing.http.get("/userinfo", headers=bearer).json()["sub"],
+            standing.introspect(tokens["access_token"])["sub"],
+            standing.introspect(tokens["refresh_token"])["sub"],
+        ]
+        assert seen == [subject] * len(seen)
+        tokens = standing.refreshed("testclient", tokens["refresh_token"])

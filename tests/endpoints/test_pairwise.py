@@ -55,7 +55,9 @@ def introspected(detent: Detent, name: str, token: str) -> dict[str, Any]:
     return told
 
 
-def test_openid_core_8_1_one_subject_in_a_sector_another_in_the_next_and_none_says_who_it_is(house: Detent) -> None:
+def test_attack_x11_openid_core_8_1_one_subject_in_a_sector_another_in_the_next_and_none_says_who_it_is(
+    house: Detent,
+) -> None:
     subject = house.user("test").subject
     seen = {}
     for name, uri in (("one", HERE), ("two", HERE), ("far", THERE)):
@@ -143,7 +145,7 @@ def test_openid_core_8_1_without_a_sector_of_its_own_there_is_nothing_to_be_pair
         add(house, PAIRWISE, **fields)
 
 
-def test_dynamic_registration_5_the_sector_document_lists_every_redirect_uri(house: Detent) -> None:
+def test_attack_x11_dynamic_registration_5_the_sector_document_lists_every_redirect_uri(house: Detent) -> None:
     document = Published([HERE])
     house.thread.serve(document, document.at)
     metadata = {**PAIRWISE, "sector_identifier_uri": document.url}

@@ -1,13 +1,16 @@
 """Mission B, sign-in by browser: code + PKCE, what arrives where, silent sign-in, and the story of the theft."""
 
+import html
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from detent.core.changes import InsertClient
 from tests.browsing import Browser
 from tests.mission.test_a_tokens import claims_of
-from tests.serving import ORIGIN, Detent
+from tests.serving import ORIGIN, Detent, client
 
 OFFLINE = "openid profile email read offline_access"
 
@@ -85,6 +88,25 @@ def test_b7_a_session_goes_on_without_refresh_tokens(detent: Detent) -> None:
         assert f"frame-ancestors {ORIGIN}" in framed.response.headers["content-security-policy"]
         assert "x-frame-options" not in framed.response.headers
         assert "dtac_" in framed.text
+
+
+def test_b7_an_app_without_refresh_tokens_goes_on_for_as_long_as_the_session_does(detent: Detent) -> None:
+    keys: Any = detent.house.outside.keys
+    detent.apply(InsertClient(client("silent", "browser", keys, grant_types=("authorization_code",))))
+    with Browser(detent) as browser:
+        first = browser.tokens("silent")
+        assert "refresh_token" not in first
+        for _ in range(3):
+            detent.clock.advance(3601)
+            assert detent.secret(first["access_token"]).status_code == 401, "its access token is over"
+            framed = browser.authorize("silent", prompt="none", response_mode="web_message")
+            told = json.loads(html.unescape(framed.text.split('data-response="')[1].split('"')[0]))
+            first = detent.redeem("silent", told["code"]).json()
+            assert "refresh_token" not in first
+            assert detent.secret(first["access_token"]).status_code == 200
+        browser.press(browser.open("/logout"), "logout-confirm")
+        framed = browser.authorize("silent", prompt="none", response_mode="web_message")
+        assert "login_required" in framed.text
 
 
 def test_b9_with_rotation_every_exchange_returns_new_tokens_and_the_old_refresh_token_is_dead(detent: Detent) -> None:

@@ -37,7 +37,7 @@ async def why(url: str, outbound: Outbound) -> str:
         "https://hook.example:99999/", "https://höök.example/", "https://hook.example/" + 2000 * "x",
     ],
 )  # fmt: skip
-def test_a_url_that_nothing_can_be_sent_to_has_a_fault(url: str) -> None:
+def test_attack_s3_a_url_that_nothing_can_be_sent_to_has_a_fault(url: str) -> None:
     assert url_fault(url)
     assert not url_fault("https://hook.example:8443/path?token=x")
 
@@ -51,7 +51,7 @@ def test_a_url_that_nothing_can_be_sent_to_has_a_fault(url: str) -> None:
         "0x7f000001", "127.1",
     ],
 )  # fmt: skip
-async def test_owasp_ssrf_an_address_that_is_not_public_is_not_even_knocked_at(
+async def test_attack_s1_owasp_ssrf_an_address_that_is_not_public_is_not_even_knocked_at(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def knocked(*_: Any, **__: Any) -> None:
@@ -77,14 +77,14 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *answers: Sequence[str]) -> Itera
         yield asked
 
 
-async def test_owasp_ssrf_one_private_address_among_public_ones_is_enough_to_refuse(
+async def test_attack_s2_owasp_ssrf_one_private_address_among_public_ones_is_enough_to_refuse(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with resolving(monkeypatch, ["93.184.216.34", "10.0.0.1"]):
         assert "10.0.0.1 is not a public address" in await why("https://hook.example/", Outbound())
 
 
-async def test_owasp_ssrf_a_name_that_resolves_anew_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_attack_s2_owasp_ssrf_a_name_that_resolves_anew_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """DNS rebinding: the connection goes to the address that was checked, and the name is asked for once."""
     went: list[str] = []
 
