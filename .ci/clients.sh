@@ -11,7 +11,8 @@ client_parts() {
 
 # In an environment beside ours: what they depend on never meets what we depend on.
 python_clients() {
-    UV_PROJECT_ENVIRONMENT=$PWD/.detent/clients/python "$uv" sync --project tests/clients/python --frozen --quiet
+    UV_PROJECT_ENVIRONMENT=$PWD/.detent/clients/python "$uv" sync --project tests/clients/python --frozen --quiet \
+        --compile-bytecode
 }
 
 debian_clients() {

@@ -31,7 +31,7 @@ from tests.clients.pages import PAGES
 from tests.serving import SECRET, Detent, running, trust
 
 AGO: Final = 8 * 60  # seconds; mod_auth_openidc lets an ID token be ten minutes old
-_ADDS: Final = re.compile(r"^detent (client add (?:.*\\\n)*.*)$", re.M)
+_ADDS: Final = re.compile(r"^detent ((?:client|api) add (?:.*\\\n)*.*)$", re.M)
 
 
 class Example:
@@ -43,12 +43,13 @@ class Example:
         self._data = data
 
     def registered(self, page: str, **instead: str) -> dict[str, Any]:
-        """The client that the line `detent client add …` of docs/clients/PAGE.md adds; its document, with the secret.
+        """What the line `detent client add …` or `detent api add …` of docs/clients/PAGE.md adds; its document, with
+        the secret.
 
         `instead` says which part of the line is another here, such as the port of an app.
         """
         lines = _ADDS.findall((PAGES / f"{page}.md").read_text(encoding="utf-8"))
-        assert len(lines) == 1, f"one line of {page}.md registers the client"
+        assert len(lines) == 1, f"one line of {page}.md registers something"
         words = shlex.split(lines[0].replace("\\\n", ""))
         for usual, here in instead.items():
             words = [word.replace(usual, here) for word in words]
@@ -75,15 +76,19 @@ class Example:
 
 
 @contextmanager
-def running_example(
-    data: Path, keys: Path, at: Loopback | None = None, *, clock: Any = None, **settings: Any
-) -> Iterator[Example]:
-    """At `at`, if it is to speak TLS; `settings` are those of tests/serving.py."""
-    clock = clock or ManualClock(Instant(int(time.time()) - AGO))
+def standing(data: Path, keys: Path, clock: Any, at: Loopback | None = None, **settings: Any) -> Iterator[Detent]:
+    """A house whose data directory the command line finds; `settings` are those of tests/serving.py."""
     data.mkdir(mode=0o700)
     FileKeys.open(keys, clock)
     (data / KEYS_FOLDER).symlink_to(keys)
     with running(data, keys, "sqlite", clock=clock, at=at, **settings) as detent:
+        yield detent
+
+
+@contextmanager
+def running_example(data: Path, keys: Path, at: Loopback | None = None) -> Iterator[Example]:
+    clock = ManualClock(Instant(int(time.time()) - AGO))
+    with standing(data, keys, clock, at) as detent:
         house, api = detent.house, Loopback()
         secrets = development_secrets(data, SystemEntropy())
         detent.thread.call(seed(secrets, house.outside.directory, house.registrations, house.people))

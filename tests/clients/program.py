@@ -21,7 +21,7 @@ ROOT: Final = Path(__file__).parents[2]
 PROGRAMS: Final = Path(__file__).parent / "programs"
 NODE: Final = ROOT / ".detent" / "clients" / "node"
 PYTHON: Final = ROOT / ".detent" / "clients" / "python" / "bin" / "python"
-PATIENCE: Final = 60  # seconds for a whole program, on a loaded machine too
+PATIENCE: Final = 180  # seconds for a whole program, on a loaded machine too
 
 Told = dict[str, Any]
 
@@ -57,14 +57,14 @@ class Program:
 
 
 @contextmanager
-def program(name: str, log: Path, environment: Mapping[str, str]) -> Iterator[Program]:
+def program(name: str, log: Path, environment: Mapping[str, str], patience: float = PATIENCE) -> Iterator[Program]:
     """This file of programs/, with its library beside it. Skips where `./check clients` did not bring that."""
     with log.open("w") as stderr:
         started = subprocess.Popen(
             _command(name), env={**PLAIN, **environment}, cwd=log.parent, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
         )  # fmt: skip
-    watch = Timer(PATIENCE, started.kill)
+    watch = Timer(patience, started.kill)
     watch.start()
     try:
         yield Program(started, log)
