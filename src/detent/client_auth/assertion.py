@@ -5,7 +5,6 @@ obtains. Whom it must name is the client's own choice between two (`client_asser
 beside it, which no other server can make anybody sign (RFC 7523bis §4), or also the endpoint that it is sent to.
 """
 
-import base64
 import hashlib
 from typing import Any, Final, Literal
 
@@ -14,6 +13,7 @@ from joserfc.jwk import OctKey
 
 from detent.client_auth.keys import ClientKeys, has_keys
 from detent.client_auth.secret import sealed_secrets
+from detent.core.base64url import base64url
 from detent.core.changes import Record
 from detent.core.client import Client
 from detent.core.errors import InvalidClient, InvalidClientMetadata, InvalidRequest, TemporarilyUnavailable
@@ -95,7 +95,7 @@ class _Assertion:
         if not isinstance(jti, str) or not 0 < len(jti) <= MAX_JTI_CHARACTERS:
             raise InvalidToken(f"jti must be a string of at most {MAX_JTI_CHARACTERS} characters")
         named = hashlib.sha256(f"{client.client_id}\0{jti}".encode()).digest()
-        key = base64.urlsafe_b64encode(named).rstrip(b"=").decode()
+        key = base64url(named)
         spent = refused("it was used before; make a new one for each request")
         return Once(Record(ASSERTION_KIND, key, b"", Instant(int(exp) + 1)), spent)
 

@@ -4,7 +4,6 @@ A client with a secret may use either, whichever of the two it is registered wit
 proof is the same.
 """
 
-import base64
 import binascii
 import re
 from urllib.parse import unquote_plus
@@ -43,8 +42,8 @@ class ClientSecretBasic(_Secret):
         if "authorization" in request.repeated:
             raise InvalidClient("The request has more than one Authorization header.")
         try:
-            text = base64.b64decode(credentials.strip(), validate=True).decode()
-        except (binascii.Error, ValueError):
+            text = binascii.a2b_base64(credentials.strip(), strict_mode=True).decode()
+        except ValueError:  # binascii.Error and UnicodeDecodeError are of this kind
             raise InvalidClient("The Basic header is not base64 of client_id:client_secret in UTF-8.") from None
         client_id, colon, secret = text.partition(":")
         if not colon or not client_id or not secret:
@@ -69,7 +68,7 @@ def _form_decoded(text: str) -> str:
 
     Many clients do not encode; a `%` that cannot be an escape shows one of them, and its text is taken as it is.
     """
-    if _BAD_ESCAPE.search(text):
+    if not ("%" in text or "+" in text) or _BAD_ESCAPE.search(text):
         return text
     try:
         return unquote_plus(text, errors="strict")

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from detent.core.base64url import base64url
 from detent.core.changes import Changes, ConsumeRecord, InsertRecord, Part, Record, ReplaceRecord
 from detent.core.errors import Conflict, InvalidToken
 from detent.core.ids import Instant, Seconds
@@ -48,7 +49,7 @@ class InitialTokens:
         """The new token, and its text."""
         now = self._clock.now()
         id = base64.b32encode(self._entropy.token_bytes(10)).decode().lower()
-        secret = base64.urlsafe_b64encode(self._entropy.token_bytes(32)).rstrip(b"=").decode()
+        secret = base64url(self._entropy.token_bytes(32))
         token = InitialToken(name, _digest(secret), now, uses)
         record = Record(TOKEN_KIND, id, msgspec.msgpack.encode(token), Instant(now + life) if life else _NEVER)
         await self._store.apply(Changes((InsertRecord(record),)))

@@ -5,12 +5,12 @@ A slow password hash would buy nothing against 256 random bits and cost each tok
 hash (the pepper) is not in the database, so a dump cannot even confirm a guess.
 """
 
-import base64
 import hmac
 from hashlib import blake2b
 
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
+from detent.core.base64url import base64url
 from detent.core.client import Client, SecretDigest
 from detent.core.ids import Instant
 from detent.ports import Entropy, Keys
@@ -20,7 +20,7 @@ SECRET_PREFIX = "dtcs_"
 
 def new_secret(entropy: Entropy) -> str:
     """A secret from the URL-safe alphabet, so that Basic needs no escaping."""
-    return SECRET_PREFIX + base64.urlsafe_b64encode(entropy.token_bytes(32)).decode().rstrip("=")
+    return SECRET_PREFIX + base64url(entropy.token_bytes(32))
 
 
 def secret_digest(
@@ -46,7 +46,7 @@ def is_secret_of(client: Client | None, secret: str, keys: Keys, now: Instant) -
     pepper = keys.pepper()
     stored = client.secrets if client else ()
     live = [one for one in stored if one.key_id in pepper.keys and (one.expires_at is None or now < one.expires_at)]
-    if any(one.key_id not in pepper.keys for one in stored):
+    if len(live) < len(stored) and any(one.key_id not in pepper.keys for one in stored):
         keys.missed()
     if not live:
         _digest(secret, pepper.keys[pepper.current])

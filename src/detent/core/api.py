@@ -45,7 +45,7 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def identifiers(self) -> tuple[str, ...]:
-        return tuple(api.identifier for api in self.apis)
+        return tuple([api.identifier for api in self.apis])
 
 
 def is_identifier(text: str) -> bool:
@@ -89,10 +89,10 @@ def target(apis: tuple[Api, ...], scope: Scope) -> Target:
     """One access token for these APIs with what of `scope` is theirs. Raises InvalidTarget (RFC 8707 §2.2)."""
     if not apis and OPENID not in scope:
         raise InvalidTarget("Name the API with the parameter audience or resource; this client has no default.")
-    if len({(api.token_format, api.signing_alg) for api in apis}) > 1:
+    if len(apis) > 1 and len({(api.token_format, api.signing_alg) for api in apis}) > 1:
         raise InvalidTarget("These APIs take different kinds of token; ask for one of them at a time.")
-    theirs = {name for api in apis for name in api.scopes} | set(IDENTITY_SCOPES)
-    return Target(apis, tuple(name for name in scope if name in theirs))
+    theirs = {*IDENTITY_SCOPES}.union(*[api.scopes for api in apis])
+    return Target(apis, tuple([name for name in scope if name in theirs]))
 
 
 def within(identifiers: tuple[str, ...], audience: tuple[str, ...], known: Mapping[str, Api]) -> tuple[Api, ...]:
@@ -100,4 +100,4 @@ def within(identifiers: tuple[str, ...], audience: tuple[str, ...], known: Mappi
     for identifier in identifiers:
         if identifier not in audience or identifier not in known:
             raise InvalidTarget("The audience or resource asked for goes beyond what was granted.")
-    return tuple(known[identifier] for identifier in identifiers)
+    return tuple([known[identifier] for identifier in identifiers])

@@ -4,13 +4,13 @@ Source: RFC 6749 §1.3, §4.1. An `Authorization` never changes after it is made
 auth_time cannot grow. `PendingAuthorization` is the same before redemption: what a sealed code carries.
 """
 
-import base64
 import hashlib
 import re
 from typing import Any
 
 import msgspec
 
+from detent.core.base64url import base64url
 from detent.core.confirmation import BEARER, Confirmation
 from detent.core.ids import ClientId, FamilyKey, Instant, Subject
 from detent.core.scope import OFFLINE_ACCESS, Scope
@@ -74,4 +74,4 @@ def is_code_verifier(text: str) -> bool:
 def code_challenge_s256(code_verifier: str) -> str:
     """RFC 7636 §4.2, S256."""
     digest = hashlib.sha256(code_verifier.encode("ascii")).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return base64url(digest)

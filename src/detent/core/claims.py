@@ -37,7 +37,7 @@ def access_claims(
     `sub` is the person as this client knows them, or the client itself. A client's own token has no row that knows
     under which cut-offs it was issued, so it says so itself (`epochs`).
     """
-    audience = [*target.identifiers]
+    audience = [api.identifier for api in target.apis]
     if OPENID in target.scope:
         audience.append(f"{issuer}userinfo")
     claims: dict[str, Any] = {
@@ -52,7 +52,8 @@ def access_claims(
         "scope": " ".join(target.scope),
     }
     if family:
-        claims |= {"authorization_id": family.key.text, **_authentication(family.authorization)}
+        claims["authorization_id"] = family.key.text
+        claims |= _authentication(family.authorization)
     else:
         claims["epochs"] = [epochs.client, epochs.server]
     if bound := cnf.claim():
@@ -93,10 +94,11 @@ def wants_id_token(scope: Scope) -> bool:
 
 
 def _authentication(authorization: Authorization) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "auth_time": authorization.auth_time,
-        "acr": authorization.acr,
-        "amr": list(authorization.amr),
-        "sid": authorization.session_id,
-    }
-    return {name: fact for name, fact in facts.items() if fact}
+    facts: dict[str, Any] = {"auth_time": authorization.auth_time}
+    if authorization.acr:
+        facts["acr"] = authorization.acr
+    if authorization.amr:
+        facts["amr"] = list(authorization.amr)
+    if authorization.session_id:
+        facts["sid"] = authorization.session_id
+    return facts

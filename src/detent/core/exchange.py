@@ -33,8 +33,7 @@ class Request(msgspec.Struct, frozen=True):
     @property
     def origin(self) -> Origin:
         """Whence it came, coarsely (what a family remembers of a redemption)."""
-        agent = self.headers.get("user-agent", "")
-        return Origin(hashlib.blake2b(agent.encode(), digest_size=8).digest(), network_of(self.peer))
+        return _origin(self.headers.get("user-agent", ""), self.peer)
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -80,6 +79,11 @@ class TokenResponse(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 JsonObject = dict[str, Any]
+
+
+@lru_cache(1024)
+def _origin(agent: str, peer: str) -> Origin:
+    return Origin(hashlib.blake2b(agent.encode(), digest_size=8).digest(), network_of(peer))
 
 
 @lru_cache(4096)  # the same peers come again and again

@@ -4,12 +4,12 @@ An `Instant` is a whole number of Unix seconds and `Seconds` a length of time: O
 (RFC 7519 §2 NumericDate, RFC 6749 §5.1 `expires_in`), so one unit holds from the wire to the row.
 """
 
-import base64
-import binascii
 import hashlib
 from typing import NewType, Self
 
 import msgspec
+
+from detent.core.base64url import base64url, from_base64url
 
 Instant = NewType("Instant", int)
 Seconds = NewType("Seconds", int)
@@ -33,15 +33,12 @@ class PlacedKey(msgspec.Struct, frozen=True, order=True):
     @property
     def text(self) -> str:
         """24 characters, base64url."""
-        return base64.urlsafe_b64encode(self.placement.to_bytes(2, "big") + self.id).decode()
+        return base64url(self.placement.to_bytes(2, "big") + self.id)
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        try:
-            raw = base64.b64decode(text, altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
-            return None
-        return cls(int.from_bytes(raw[:2], "big"), raw[2:]) if len(raw) == 18 else None
+        raw = from_base64url(text)
+        return cls(int.from_bytes(raw[:2], "big"), raw[2:]) if raw and len(raw) == 18 else None
 
 
 class FamilyKey(PlacedKey, frozen=True):

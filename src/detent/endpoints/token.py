@@ -50,7 +50,7 @@ class TokenEndpoint:
             token_request = await stage.run(token_request)
         answer = json_private(await grant.issue(token_request, screened))
         self._meter.count("tokens_issued", grant_type)
-        return answer.with_headers(*proved.headers)
+        return answer.with_headers(*proved.headers) if proved.headers else answer
 
     async def _proved(self, request: Request, client: Client, now: Instant) -> Proved:
         """The key that the request proves to hold; the first kind of proof that is present counts."""

@@ -4,13 +4,13 @@ The browser's cookie is no credential. It binds what a page sent to the browser 
 and a sealed interaction are worth nothing in another browser (RFC 6749 §10.12, RFC 9700 §4.7).
 """
 
-import base64
 import hmac
 from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
+from detent.core.base64url import base64url
 from detent.core.exchange import Request, Response
 from detent.core.ids import Instant
 from detent.core.policy import DAY
@@ -67,7 +67,7 @@ class Visitors:
         browser = self._cookies.read(request, BROWSER)
         is_new = browser is None or len(browser) != _BROWSER_CHARACTERS
         if browser is None or is_new:
-            browser = base64.urlsafe_b64encode(self._entropy.token_bytes(16)).decode().rstrip("=")
+            browser = base64url(self._entropy.token_bytes(16))
         session = await self._sessions.find(self._cookies.read(request, SESSION), now)
         return Visitor(browser, is_new, now, session, self._known(request))
 

@@ -6,7 +6,6 @@ sealed, so that only the device can ask for the tokens. Redeeming is as with an 
 time ends what the first began. Rule: nothing is allowed by an address that somebody opens (§5.4).
 """
 
-import base64
 from collections import OrderedDict
 from hashlib import blake2b
 from typing import Final, Literal
@@ -15,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from detent.core.authorization import Authorization, Epochs, PendingAuthorization
+from detent.core.base64url import base64url
 from detent.core.changes import Changes, InsertRecord, Record, ReplaceRecord
 from detent.core.client import Client
 from detent.core.errors import (
@@ -196,7 +196,7 @@ def in_groups(user_code: str) -> str:
 
 def _digest(pepper: bytes, user_code: str) -> str:
     digest = blake2b(user_code.encode(), key=pepper, person=b"detent device", digest_size=16).digest()
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    return base64url(digest)
 
 
 class DeviceAuthorizationEndpoint:

@@ -5,13 +5,13 @@ one after a compromise. The sector is the host of the client's `sector_identifie
 redirect URI (OpenID Connect Dynamic Client Registration §5), or else the one host of its redirect URIs.
 """
 
-import base64
 from hashlib import blake2b
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
+from detent.core.base64url import base64url
 from detent.core.client import LOOPBACK_HOSTS, Client, check_shown_uri
 from detent.core.errors import InvalidClientMetadata, UnauthorizedClient
 from detent.core.ids import Subject
@@ -38,7 +38,7 @@ class Pairwise:
         peppers = self._keys.pepper().keys
         content = f"{sector}\0{subject}".encode()
         digest = blake2b(content, key=peppers[min(peppers)], person=b"detent pairwise", digest_size=24).digest()
-        return base64.urlsafe_b64encode(digest).decode()
+        return base64url(digest)
 
     async def check(self, client: Client) -> None:
         """Raises InvalidClientMetadata."""

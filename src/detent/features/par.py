@@ -5,13 +5,13 @@ A push is checked like a request at the authorization endpoint, and kept for a m
 reference. It may be opened again (a page reloaded) until it was answered; after that it is spent.
 """
 
-import base64
 import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
 
+from detent.core.base64url import base64url
 from detent.core.changes import InsertRecord, Record
 from detent.core.client import Client
 from detent.core.errors import InvalidRequest, InvalidRequestUri
@@ -78,7 +78,7 @@ class PushedRequests:
         value = msgspec.msgpack.encode(Pushed(asked.client.client_id, kept, form.resources))
         if len(value) > MAX_PUSHED_BYTES:
             raise InvalidRequest(f"The request is longer than {MAX_PUSHED_BYTES} bytes.")
-        reference = base64.urlsafe_b64encode(self._entropy.token_bytes(32)).rstrip(b"=").decode()
+        reference = base64url(self._entropy.token_bytes(32))
         record = Record(PUSHED_KIND, _hash(reference), value, Instant(asked.now + PUSHED_LIFE))
         await commit(self._store, proved.once, (InsertRecord(record),))
         answer = json_private({"request_uri": URN + reference, "expires_in": PUSHED_LIFE}, 201)
@@ -95,7 +95,7 @@ def _bound(form: Form, jkt: str | None) -> Form:
 
 
 def _hash(reference: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(reference.encode()).digest()).rstrip(b"=").decode()
+    return base64url(hashlib.sha256(reference.encode()).digest())
 
 
 def feature(store: Store, entropy: Entropy, check: Check, offered: Offered) -> Feature:

@@ -5,7 +5,6 @@ core/registering.py; what is safe is judged by the one validator of clients. A r
 hashed at rest, and good for its own client alone.
 """
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ import msgspec
 
 from detent.client_auth.flood import Flood
 from detent.client_auth.initial_tokens import InitialTokens
+from detent.core.base64url import base64url
 from detent.core.changes import Part
 from detent.core.client import REQUEST_OBJECT_ALG, REQUIRE_NONCE, Client, check_shown_uri
 from detent.core.errors import (
@@ -122,7 +122,7 @@ class Registration:
         fields["metadata"] = more_of(given, self._known()) | exempt
         if presented is None:
             self._flood.count(request.peer, self._clock.now(), "clients were registered")
-        token = TOKEN_PREFIX + base64.urlsafe_b64encode(self._entropy.token_bytes(32)).rstrip(b"=").decode()
+        token = TOKEN_PREFIX + base64url(self._entropy.token_bytes(32))
         for _ in range(_ATTEMPTS):
             by, part = await self._tokens.use(presented) if presented else (OPEN, None)
             try:

@@ -6,7 +6,6 @@ Rule: two authorizations never share a number, whatever process or restored stor
 """
 
 import asyncio
-import base64
 import hashlib
 import re
 import zlib
@@ -18,6 +17,7 @@ import msgspec
 
 from detent.core.api import SigningAlg
 from detent.core.authorization import Authorization
+from detent.core.base64url import base64url
 from detent.core.changes import Changes, InsertRecord, Record, ReplaceRecord
 from detent.core.errors import Conflict, InvalidRequest, NotFound, TemporarilyUnavailable
 from detent.core.exchange import Request, Response
@@ -191,7 +191,7 @@ def status_list(invalid: Iterable[int], size: int) -> dict[str, Any]:
     bits = bytearray(size // 8)
     for index in invalid:
         bits[index // 8] |= 1 << index % 8
-    lst = base64.urlsafe_b64encode(zlib.compress(bits, 9)).rstrip(b"=").decode()
+    lst = base64url(zlib.compress(bits, 9))
     return {"bits": 1, "lst": lst}
 
 

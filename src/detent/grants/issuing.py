@@ -98,8 +98,7 @@ class Issuing:
 
     async def target(self, asked: tuple[str, ...], authorization: Authorization, scope: Scope) -> Target:
         """What of a granted authorization this one access token is for; all of it unless the request says."""
-        known = {identifier: await self.api(identifier) for identifier in authorization.audience}
-        existing = {identifier: api for identifier, api in known.items() if api is not None}
+        existing = {name: api for name in authorization.audience if (api := await self.api(name))}
         return target(within(asked or tuple(existing), authorization.audience, existing), scope)
 
     async def narrowed(self, authorization: Authorization, form: Form) -> Target:

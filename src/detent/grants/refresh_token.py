@@ -191,7 +191,7 @@ def session_used(found: FoundFamily, policy: SessionPolicy, now: Instant) -> tup
 
 def _news(before: Family, after: Family, support_id: str) -> tuple[Event, ...]:
     """The events that this change added to the family's history, as the audit log is told them."""
-    known = set(before.history)
+    known = before.history
     new = [event for event in after.history if event not in known and event.name not in REMEMBERED_ONLY]
     return tuple(msgspec.structs.replace(event, support_id=support_id) for event in new)
 

@@ -16,6 +16,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from detent.core.authorization import Epochs
+from detent.core.base64url import base64url
 from detent.core.changes import (
     EndFamilies,
     EndSessions,
@@ -184,7 +185,7 @@ def _event(name: EventName, subject: Subject, now: Instant, reason: str, origin:
 
 
 def _cookie(session: Session, secret: bytes) -> str:
-    return session.key.text + base64.urlsafe_b64encode(secret).decode()
+    return session.key.text + base64url(secret)
 
 
 def _digest(secret: bytes) -> bytes:

@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from joserfc.jwk import OctKey
 
+from detent.core.base64url import base64url
 from detent.core.wrapped_key import WrappedKey
 from detent.keys.ring import KeysError, RingKey
 
@@ -29,7 +30,7 @@ _NAME_CHARACTERS: Final = 16
 
 def new_kek() -> str:
     """A line for the file."""
-    return base64.urlsafe_b64encode(secrets.token_bytes(KEK_BYTES)).decode().rstrip("=")
+    return base64url(secrets.token_bytes(KEK_BYTES))
 
 
 class Keks:

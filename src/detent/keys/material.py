@@ -21,9 +21,9 @@ from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwa import JWS_ALGORITHMS
 from joserfc.jwk import ECKey, OKPKey, RSAKey
-from joserfc.util import urlsafe_b64encode
 
 from detent.core.api import SigningAlg
+from detent.core.base64url import base64url
 from detent.core.encryption import Enc, OwnAlg
 from detent.keys.ring import Purpose
 
@@ -58,16 +58,16 @@ class SigningKey:
         self.kid: str = key.thumbprint()[:_KID_CHARACTERS]
         self.public_jwk: dict[str, Any] = {**key.as_dict(private=False), "kid": self.kid, "use": "sig", "alg": alg}
         self._signature = _signing_with(alg, key)
-        self._heads: dict[str, bytes] = {}  # the first part of a token, by its `typ`
+        self._heads: dict[str, str] = {}  # the first part of a token, by its `typ`
 
     def sign(self, typ: str, claims: dict[str, Any]) -> str:
         """A compact JWS. `joserfc.jws` would weigh the key anew for each token; it was weighed above."""
         head = self._heads.get(typ)
         if head is None:
-            head = urlsafe_b64encode(_encode({"typ": typ, "alg": self.alg, "kid": self.kid})) + b"."
+            head = base64url(_encode({"typ": typ, "alg": self.alg, "kid": self.kid}))
             self._heads[typ] = head
-        signing_input = head + urlsafe_b64encode(_encode(claims))
-        return (signing_input + b"." + urlsafe_b64encode(self._signature(signing_input))).decode()
+        signing_input = f"{head}.{base64url(_encode(claims))}"
+        return f"{signing_input}.{base64url(self._signature(signing_input.encode()))}"
 
 
 class DecryptionKey:

@@ -5,12 +5,12 @@ what the strategy itself remembers → scope and target; everything is minted be
 what was granted and never from the token, so narrowing does not stick (RFC 6749 §6).
 """
 
-import base64
 from contextlib import suppress
 from typing import Any, NoReturn
 
 import msgspec
 
+from detent.core.base64url import base64url
 from detent.core.changes import Changes, Part
 from detent.core.client import Client
 from detent.core.errors import Conflict, InvalidGrant
@@ -97,7 +97,7 @@ class JwtStrategy:
             family.key.text,
             now,
             exp=min(Instant(now + client.policy.idle), family.absolute_until),
-            jti=base64.urlsafe_b64encode(self.common.entropy.token_bytes(15)).decode(),
+            jti=base64url(self.common.entropy.token_bytes(15)),
             restore_epoch=restore_epoch,
         )
 

@@ -10,8 +10,6 @@ that was handed out is stored.
 Sealed handles (authorization codes, opaque access tokens) are encrypted and authenticated (AES-SIV, RFC 5297).
 """
 
-import base64
-import binascii
 import hmac
 import struct
 from hashlib import blake2b
@@ -20,6 +18,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
+from detent.core.base64url import base64url, from_base64url
 from detent.core.errors import StoreUnavailable
 from detent.core.family import Family
 from detent.core.ids import FamilyKey
@@ -74,7 +73,7 @@ class Handles:
         )
         body += _inner_tag(family.seed, body)
         body += _outer_tag(key, body, family.authorization.client_id)
-        return REFRESH_PREFIX + base64.urlsafe_b64encode(body).decode()
+        return REFRESH_PREFIX + base64url(body)
 
     def open_refresh(self, token: str, client_id: str) -> RefreshHandle | None:
         """The handle, if its outer tag is good for this client; else None. No I/O, constant time in the tag."""
@@ -95,7 +94,7 @@ class Handles:
         keys = self._keys.handle_keys()
         head = _SEALED_HEAD.pack(_VERSION, keys.current, self._entropy.token_bytes(16))
         sealed = self._sealer(prefix, keys.keys[keys.current]).encrypt(content, [head])
-        return prefix + base64.urlsafe_b64encode(head + sealed).decode().rstrip("=")
+        return prefix + base64url(head + sealed)
 
     def unseal(self, prefix: str, token: str) -> bytes | None:
         """The content, if we sealed it as this kind; else None. No I/O."""
@@ -150,12 +149,4 @@ def _outer_tag(key: bytes, body: bytes, client_id: str) -> bytes:
 
 
 def _decoded(token: str, prefix: str) -> bytes | None:
-    """Strict base64url without padding (RFC 7515 §2): exactly one spelling per value."""
-    if not token.startswith(prefix) or not token.isascii():
-        return None
-    text = token[len(prefix) :]
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return raw if base64.urlsafe_b64encode(raw).decode().rstrip("=") == text else None
+    return from_base64url(token[len(prefix) :]) if token.startswith(prefix) else None

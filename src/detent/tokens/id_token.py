@@ -5,7 +5,6 @@ hint may have expired long ago: it is believed for what it says of the past, and
 person is disclosure.py; what an ID token is wrapped in, the registered envelopes.
 """
 
-import base64
 import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,6 +13,7 @@ import msgspec
 
 from detent.core.api import SIGNING_ALGS, SigningAlg
 from detent.core.authorization import Authorization
+from detent.core.base64url import base64url
 from detent.core.claims import id_claims
 from detent.core.client import ID_TOKEN_ALG, Client
 from detent.core.ids import ClientId, Instant, Seconds
@@ -67,7 +67,7 @@ class IdTokens:
 def at_hash(access_token: str, alg: SigningAlg) -> str:
     """OpenID Connect Core §3.1.3.6: the left half of the hash that the signature uses; Ed25519 uses SHA-512."""
     digest = (hashlib.sha512 if alg == "EdDSA" else hashlib.sha256)(access_token.encode()).digest()
-    return base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
+    return base64url(digest[: len(digest) // 2])
 
 
 class Hint(msgspec.Struct, frozen=True):

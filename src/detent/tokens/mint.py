@@ -3,12 +3,12 @@
 Rule: no token outlives the absolute end of what it comes from, and none says more than its target allows.
 """
 
-import base64
 from collections.abc import Mapping
 from typing import Any, Final
 
 from detent.core.api import SigningAlg, Target
 from detent.core.authorization import Authorization, Epochs
+from detent.core.base64url import base64url
 from detent.core.claims import access_claims
 from detent.core.client import Client
 from detent.core.confirmation import Confirmation
@@ -54,7 +54,7 @@ class Mint:
         expires_at = Instant(now + min(lives))
         if family:
             expires_at = min(expires_at, family.absolute_until)
-        jti = base64.urlsafe_b64encode(self._entropy.token_bytes(15)).decode()
+        jti = base64url(self._entropy.token_bytes(15))
         claims = access_claims(
             self.issuer,
             target,

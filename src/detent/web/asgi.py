@@ -6,8 +6,9 @@ under the support id.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from functools import partial
+from random import Random
 from time import perf_counter
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -52,15 +53,32 @@ NOWHERE: Final = "none"  # the endpoint of what no route takes
 BODILESS: Final = frozenset({204, 304})  # RFC 9110 §6.4.1
 
 
+_NONE: Final[frozenset[str]] = frozenset()
 _UNHEARD: Final[Mapping[int, Callable[[], OAuthError]]] = {
+    400: partial(InvalidRequest, "This is not HTTP as RFC 9112 has it."),
     408: partial(RequestTimeout, "The request took too long to arrive. Send it again.", retry_after=1),
     431: partial(HeadersTooLarge, "The headers are too large."),
     503: partial(TemporarilyUnavailable, "Too many connections; try again.", retry_after=1),
 }
 
 
-class ClientGone(Exception):
-    """The peer hung up before its request was complete."""
+class Heard(msgspec.Struct, frozen=True):
+    """A request as it came over the wire, whole; `headers` have lower-case names. `fault` is why it is not heard."""
+
+    method: str
+    raw_path: bytes
+    query: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+    peer: str
+    body: bytes
+    fault: OAuthError | None = None
+
+    def __repr__(self) -> str:
+        return f"Heard({self.method} {self.raw_path!r})"
+
+
+def too_large() -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
 
 
 class Crowd(msgspec.Struct):
@@ -102,88 +120,81 @@ class Edge:
         self._routes = routes
         self._hosts = hosts
         self._any_host = any_host
-        self._entropy = entropy
+        self._chance = Random(entropy.token_bytes(16))  # noqa: S311  # for names alone
         self._look_again = look_again
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise NotImplementedError(f"only http is served, not {scope['type']}")
-        response = await self.answer(scope, receive)
-        if response:
-            await _send(response, send)
+        heard = await _heard(scope, receive)
+        if heard:
+            await _send(await self.answer(heard), send)
 
-    async def answer(self, scope: Scope, receive: Receive) -> Response | None:
-        """What to send; None where nobody is left to send it to."""
-        try:
-            request = self._head(scope)
-            route = self._route(request, scope)
-            if isinstance(route, Response):
-                self._observe(NOWHERE, route.status, route.error, 0.0)
-                return route
-            return await self._answer(route, request, receive)
-        except ClientGone:
-            return None
+    async def answer(self, heard: Heard) -> Response:
+        """What to send; counted, timed, and refused at once where too many are under way."""
+        request = self._request(heard)
+        route = self._route(request, heard)
+        if isinstance(route, Response):
+            self._observe(NOWHERE, route.status, route.error, 0.0)
+            return route
+        began, path = perf_counter(), route.path
+        if heard.fault:
+            response = refused(request, heard.fault, self._teller(request))
+        elif self._under_way[path] >= MOST_UNDER_WAY:
+            busy = TemporarilyUnavailable("The server is too busy just now; try again.", retry_after=1)
+            response = refused(request, busy, self._teller(request))
+        else:
+            self._under_way[path] += 1
+            try:
+                response = await self._handled(route, request)
+            finally:
+                self._under_way[path] -= 1
+        self._observe(path, response.status, response.error, perf_counter() - began)
+        return response
 
     def unheard(self, status: int) -> Response:
         """What a connection is told that is given up before its request was whole."""
-        support_id = self._entropy.token_bytes(6).hex()
-        return refused(Request("", "", "", {}, b"", "", support_id), _UNHEARD[status]())
+        return refused(Request("", "", "", {}, b"", "", self._support_id()), _UNHEARD[status]())
 
-    def _head(self, scope: Scope) -> Request:
+    def _support_id(self) -> str:
+        """Twelve characters to find a request by; nothing that anybody must not guess."""
+        return f"{self._chance.getrandbits(48):012x}"
+
+    def _request(self, heard: Heard) -> Request:
         headers: dict[str, str] = {}
-        repeated = set()
-        for raw_name, raw_value in scope["headers"]:
+        repeated = _NONE
+        for raw_name, raw_value in heard.headers:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             if name in headers:
-                repeated.add(name)
+                repeated |= {name}
                 value = f"{headers[name]}, {value}"
             headers[name] = value
-        client = scope.get("client")
         return Request(
-            method=scope["method"],
-            path=scope["path"],
-            query=scope["query_string"].decode("latin-1"),
-            headers=headers,
-            body=b"",
-            peer=_peer(client[0] if client else "", headers.get("x-forwarded-for", ""), self._proxies),
-            support_id=self._entropy.token_bytes(6).hex(),
-            repeated=frozenset(repeated),
+            heard.method,
+            heard.raw_path.decode("latin-1"),
+            heard.query.decode("latin-1"),
+            headers,
+            heard.body,
+            _peer(heard.peer, headers.get("x-forwarded-for", ""), self._proxies) if self._proxies else heard.peer,
+            self._support_id(),
+            repeated,
         )
-
-    async def _answer(self, route: Route, request: Request, receive: Receive) -> Response:
-        """Counted, timed from its last byte on, and refused at once where too many are under way."""
-        began = perf_counter()
-        full = self._under_way[route.path] >= MOST_UNDER_WAY
-        self._under_way[route.path] += 1
-        try:
-            if full:
-                raise TemporarilyUnavailable("The server is too busy just now; try again.", retry_after=1)
-            body = await _body(request, receive)
-            began = perf_counter()
-            response = await self._handled(route, msgspec.structs.replace(request, body=body))
-        except OAuthError as error:
-            response = refused(request, error, self._teller(request))
-        finally:
-            self._under_way[route.path] -= 1
-        self._observe(route.path, response.status, response.error, perf_counter() - began)
-        return response
 
     async def _handled(self, route: Route, request: Request) -> Response:
         """Every way of ending, in one place."""
-        tell = self._teller(request)
         try:
             response = await self._known(route, request)
             return readable_by_everybody(response) if route.cors == "everybody" else response
         except OAuthError as error:
-            return refused(request, error, tell)
+            return refused(request, error, self._teller(request))
         except (StoreUnavailable, Conflict, KeyUnknown) as error:
             unavailable = TemporarilyUnavailable("The server cannot do this just now; try again.", retry_after=1)
             unavailable.detail = str(error)
-            return refused(request, unavailable, tell)
+            return refused(request, unavailable, self._teller(request))
         except Exception:
             log.exception("fault %s %s support_id=%s", request.method, request.path, request.support_id)
             fault = ServerError("This is a fault of the server. Tell its operator the id.")
-            return msgspec.structs.replace(tell(request, fault), error=fault.code)
+            return msgspec.structs.replace(self._teller(request)(request, fault), error=fault.code)
 
     async def _known(self, route: Route, request: Request) -> Response:
         """A key that another node just made is looked for once, before anything is written."""
@@ -199,15 +210,15 @@ class Edge:
         for_people = route.page if route else "text/html" in request.headers.get("accept", "")
         return self._error_page if for_people else error_response
 
-    def _route(self, request: Request, scope: Scope) -> Route | Response:
-        if _too_large(scope):
+    def _route(self, request: Request, heard: Heard) -> Route | Response:
+        if _head_too_large(heard.headers):
             return _turned_away(request, HeadersTooLarge("The headers are too large or too many."))
         if request.headers.get("host", "").lower() not in self._hosts and request.path not in self._any_host:
             away = "This server does not answer under that host name; use the issuer's."
             return _turned_away(request, Misdirected(away))
         route = self._named(request.path)
         # No path of ours needs an escape: another spelling would pass a proxy that goes by the path (attack H8).
-        if route is None or b"%" in scope.get("raw_path", b"").partition(b"?")[0]:
+        if route is None or b"%" in heard.raw_path:
             return _turned_away(request, NotFound("There is nothing at this path."), self._teller(request))
         allowed = _allowed(route)
         if request.method == "OPTIONS":
@@ -251,30 +262,31 @@ def _peer(connected: str, forwarded_for: str, proxies: int) -> str:
         return ""
 
 
-async def _body(request: Request, receive: Receive) -> bytes:
-    """The body, refused as soon as it is known to be too large."""
-    announced = request.headers.get("content-length", "0")
-    if not announced.isdecimal():
-        raise InvalidRequest("Content-Length is not a number.")
-    size, chunks, more = int(announced), [], True
-    received = 0
-    while more:
-        if max(size, received) > MAX_BODY_BYTES:
-            raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+async def _heard(scope: Scope, receive: Receive) -> Heard | None:
+    """None where the peer hung up before its request was whole."""
+    headers = [(name.lower(), value) for name, value in scope["headers"]]
+    raw_path = scope.get("raw_path", scope["path"].encode()).partition(b"?")[0]
+    announced = dict(headers).get(b"content-length", b"0")
+    fault: OAuthError | None = None
+    if not announced.isdigit():
+        fault = InvalidRequest("Content-Length is not a number.")
+    elif int(announced) > MAX_BODY_BYTES:
+        fault = too_large()
+    body, more = b"", True
+    while more and not fault:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientGone
-        chunks.append(message.get("body", b""))
-        received += len(chunks[-1])
+            return None
+        body += message.get("body", b"")
         more = message.get("more_body", False)
-    if received > MAX_BODY_BYTES:
-        raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
-    return b"".join(chunks)
+        fault = too_large() if len(body) > MAX_BODY_BYTES else None
+    client = scope.get("client")
+    peer = client[0] if client else ""
+    return Heard(scope["method"], raw_path, scope["query_string"], headers, peer, body, fault)
 
 
-def _too_large(scope: Scope) -> bool:
-    headers = scope["headers"]
-    return len(headers) > MAX_HEADERS or sum(len(n) + len(v) for n, v in headers) > MAX_HEADER_BYTES
+def _head_too_large(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    return len(headers) > MAX_HEADERS or sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_BYTES
 
 
 def _turned_away(request: Request, error: OAuthError, tell: ErrorPage = error_response) -> Response:

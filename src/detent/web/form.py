@@ -25,8 +25,9 @@ _CHARSET: Final = re.compile(r';\s*charset="?([^";]*)"?', re.IGNORECASE)
 
 def parse_form(request: Request) -> Form:
     """The parameters of the body. Raises InvalidRequest, or UnsupportedMediaType (415) for another kind of body."""
-    kind = _media_type(request)
-    charset = _CHARSET.search(request.headers.get("content-type", ""))
+    content_type = request.headers.get("content-type", "")
+    kind = FORM if content_type == FORM else _media_type(request)
+    charset = _CHARSET.search(content_type) if ";" in content_type else None
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the body without Content-Encoding.")
     if charset and charset[1].strip().lower() not in ("utf-8", "us-ascii"):
@@ -67,10 +68,12 @@ def _text(body: bytes) -> str:
 
 
 def _urlencoded(text: str) -> list[tuple[str, str]]:
-    if _BAD_ESCAPE.search(text):
+    if "%" in text and _BAD_ESCAPE.search(text):
         raise InvalidRequest("A percent sign is not followed by two hexadecimal digits.")
     if "%00" in text or "\0" in text:
         raise InvalidRequest("A parameter holds a NUL character.")
+    if not ("%" in text or "+" in text or text.count("&") >= MAX_PARAMETERS):  # nothing to decode
+        return [(name, value) for name, _, value in [pair.partition("=") for pair in text.split("&") if pair]]
     try:
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except UnicodeDecodeError:

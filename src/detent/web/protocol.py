@@ -1,27 +1,35 @@
-"""uvicorn's HTTP protocol, with one shortcut, and bounds on what a connection may hold and for how long.
+"""From the bytes of a connection to what `Edge` answers, and bounds on what a connection may hold and for how long.
 
-The shortcut: ASGI sends an answer as two messages, each checked, encoded and written to the socket on its own; here
-`Edge.answer` is asked directly and its `Response` written at once. The bounds (attack H3): a request is whole a few
-seconds after its first byte, its head is not endless, an answer that nobody reads is dropped, and where there is no
-room for another connection the one goes that has kept us waiting longest. The rest is uvicorn's.
+HTTP is read by httptools, the server around it is uvicorn's. ASGI is left out: it hands a request over in pieces and
+takes an answer in pieces, each a step of the event loop; here a request is whole before it is a task, and its answer
+is written at once. The bounds (attack H3): a request is whole a few seconds after its first byte, neither its head
+nor its body is endless, an answer that nobody reads is dropped, and where there is no room for another connection
+the one goes that has kept us waiting longest.
 """
 
 import asyncio
 import re
-from collections.abc import Collection, Iterable
+from collections import deque
+from collections.abc import Iterable
 from typing import Any, Final
 
+import httptools
+from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
+from detent.core.errors import OAuthError, PayloadTooLarge
 from detent.core.exchange import Response
-from detent.web.asgi import BODILESS, MAX_HEADER_BYTES, Crowd, Edge
+from detent.web.asgi import BODILESS, MAX_BODY_BYTES, MAX_HEADER_BYTES, Crowd, Edge, Heard, too_large
 
 REQUEST_SECONDS: Final = 5.0  # from its first byte, or the start of its connection, to its last
 READ_SECONDS: Final = 10.0  # for an answer to be taken
+LINGER_SECONDS: Final = 1.0  # for the rest of a request that was refused: RFC 9112 §9.6
 _MOST_HEAD: Final = 4 * MAX_HEADER_BYTES  # bytes of a head that does not end; what does is judged by the edge
 _NO_HEADER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 §5.5: what would end a header early
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class State(ServerState):
@@ -44,157 +52,273 @@ class State(ServerState):
         return longest is not None
 
 
-class _Flow(FlowControl):
-    """Nothing more is read while a request waits for those before it (attack H12); uvicorn reads on at each of them."""
+class Protocol(asyncio.Protocol):
+    """One connection, as `uvicorn.Server` keeps it."""
 
-    def __init__(self, transport: asyncio.Transport, pipeline: Collection[object]) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-
-    def resume_reading(self) -> None:
-        if not self._pipeline:
-            super().resume_reading()
-
-
-class Protocol(HttpToolsProtocol):
-    server_state: State
-
-    def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named)
-        self._due: asyncio.TimerHandle | None = None
+    def __init__(
+        self, config: Config, server_state: State, app_state: object, _loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        edge: Any = config.app
+        self._edge: Edge = edge
+        self._state = server_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._keep_alive = config.timeout_keep_alive  # seconds
+        self._parser = httptools.HttpRequestParser(self)
+        self._peer = ""
+        self._transport: asyncio.Transport
+        self._flow: FlowControl
+        self._under_way: asyncio.Task[None] | None = None
+        self._queue: deque[tuple[Heard, bool]] = deque()  # whole requests behind it, and whether more may follow
+        self._last_word = 0  # the status that those who are under way are followed by, and then the end
+        self._leaving = False
+        self._final = False  # the last request that is answered here has come
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = self._deadline = 0.0
+        self._asked = False  # anything at all, yet
+        # The request that is coming:
         self._whole = True  # what has come so far
-        self._head: int | None = None  # bytes of the head that is coming, after those that it began with
-        self._begun = False  # a request, by the bytes that came last
+        self._begun = False  # with the bytes that came last
+        self._timed = False  # its deadline is set
+        self._head: int | None = None  # bytes of its head after those that it began with
+        self._refused = False  # before it was whole: the rest of it is read and forgotten
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._size = 0
+
+    # asyncio and uvicorn
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
-        if self.server_state.has_room():
-            self.server_state.waiting[self] = None
-            self._due = self.loop.call_later(REQUEST_SECONDS, self._too_late)
+        self._transport = transport
+        self._flow = FlowControl(transport)
+        peer = get_remote_addr(transport)
+        self._peer = peer[0] if peer else ""
+        self._state.connections.add(self)  # type: ignore[arg-type]
+        if self._state.has_room():
+            self._state.waiting[self] = None
+            self._expect(REQUEST_SECONDS)
         else:
             self._whole = False
             self.give_up(503)
-        self.server_state.crowd.open = len(self.connections)
+        self._state.crowd.open = len(self._state.connections)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._in_time()
-        self._unset_keepalive_if_required()
-        self.server_state.waiting.pop(self, None)
-        self.server_state.crowd.open = len(self.connections)
+        self._state.connections.discard(self)
+        self._state.waiting.pop(self, None)
+        self._state.crowd.open = len(self._state.connections)
+        self._queue.clear()
+        self._flow.resume_writing()
+        if self._timer:
+            self._timer.cancel()
+
+    def pause_writing(self) -> None:
+        self._flow.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._flow.resume_writing()
+
+    def shutdown(self) -> None:
+        """The server ends: what has begun to come is still answered."""
+        self._leaving = True
+        if self._whole and not self._under_way:
+            self._close()
 
     def data_received(self, data: bytes) -> None:
+        if self._last_word or (self._final and self._whole) or self._transport.is_closing():
+            return
         self._begun = False
-        super().data_received(data)
+        self._asked = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:  # nothing that we speak
+            if not self._final:
+                self._close()
+            return
+        except httptools.HttpParserError:
+            return self._end_with(400)
         if self._whole:
             return
-        if self._due is None:
-            self._due = self.loop.call_later(REQUEST_SECONDS, self._too_late)
+        if not self._timed:
+            self._timed = True
+            self._expect(REQUEST_SECONDS)
         if self._head is not None and not self._begun:
             self._head += len(data)
             if self._head > _MOST_HEAD:
-                self.give_up(431)
+                self._end_with(431)
+
+    # httptools
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._whole, self._head, self._begun = False, 0, True
+        self._headers, self._body = [], []
+        self._size, self._url = 0, b""
+        if not self._final:
+            self._whole, self._begun, self._timed, self._refused, self._head = False, True, False, False, 0
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        super().on_headers_complete()
         self._head = None
+        continues = False
+        for name, value in self._headers:
+            if name == b"content-length" and int(value) > MAX_BODY_BYTES:
+                return self._refuse(too_large())
+            if name == b"expect":
+                continues = value.lower() == b"100-continue"
+        if continues and not self._under_way:
+            self._transport.write(_CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._refused:
+            return
+        if self._size > MAX_BODY_BYTES:
+            return self._refuse(too_large())
+        self._body.append(body)
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
         self._whole = True
-        self._in_time()
-        self.server_state.waiting.pop(self, None)
+        self._state.waiting.pop(self, None)
+        if not self._refused:
+            parser = self._parser
+            last = parser.get_http_version() == "1.0" or not parser.should_keep_alive() or parser.should_upgrade()
+            self._take(self._heard(None), more=not last)
+        elif not self._under_way:
+            self._close()
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.pipeline or self.transport.is_closing():
+    # What is asked and answered
+
+    def _heard(self, fault: OAuthError | None) -> Heard:
+        url = httptools.parse_url(self._url)
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        return Heard(
+            self._parser.get_method().decode("ascii"),
+            url.path,
+            url.query or b"",
+            self._headers,
+            self._peer,
+            body,
+            fault,
+        )
+
+    def _refuse(self, fault: PayloadTooLarge) -> None:
+        self._refused = True
+        self._take(self._heard(fault), more=False)
+
+    def _take(self, heard: Heard, *, more: bool) -> None:
+        if self._final:
             return
-        self.server_state.waiting[self] = None
-        if not self._whole:  # what has come of the next one had to wait for us: its time begins now
-            self._in_time()
-            self._due = self.loop.call_later(REQUEST_SECONDS, self._too_late)
-
-    def timeout_keep_alive_handler(self) -> None:
-        self._close()
-
-    def give_up(self, status: int) -> None:
-        """End the connection; with an answer, if a request has begun."""
-        if self.transport.is_closing():
-            return
-        self.server_state.waiting.pop(self, None)
-        self.server_state.crowd.given_up[status] = self.server_state.crowd.given_up.get(status, 0) + 1
-        if not self._whole:
-            app = self.config.app
-            response = app.unheard(status) if isinstance(app, Edge) else Response(status)
-            self.transport.write(_head(response, (), close=True) + response.body)
-        if self.cycle is not None:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        self._close()
-
-    def _too_late(self) -> None:
-        self._due = None
-        cycle: Any = self.cycle  # None before the first request
-        if self.pipeline or (cycle and not cycle.response_complete and not cycle.more_body):
-            self._due = self.loop.call_later(REQUEST_SECONDS, self._too_late)  # it waits for us, not we for it
+        self._final = not more
+        if self._under_way:
+            self._queue.append((heard, more))
+            self._flow.pause_reading()  # attack H12
         else:
-            self.give_up(408)
+            self._begin(heard, more)
 
-    def _in_time(self) -> None:
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
+    def _begin(self, heard: Heard, more: bool) -> None:
+        self._under_way = self._loop.create_task(self._answer(heard, more))
+        self._state.tasks.add(self._under_way)
 
-    def _close(self) -> None:
-        """Once all is read that was written, but not for ever."""
-        self.transport.close()
-        if self.transport.get_write_buffer_size():
-            self.loop.call_later(READ_SECONDS, self.transport.abort)
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: object) -> None:
-        if not isinstance(self.config.app, Edge):
-            return super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
-        task = self.loop.create_task(self._answer(cycle, self.config.app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
-
-    async def _answer(self, cycle: RequestResponseCycle, edge: Edge) -> None:
-        scope: Any = cycle.scope  # uvicorn's types of ASGI are its own
-        receive: Any = cycle.receive
+    async def _answer(self, heard: Heard, more: bool) -> None:
+        done, task = False, self._under_way
         try:
-            response = await edge.answer(scope, receive)
-            if self.flow.write_paused and not cycle.disconnected:
-                await asyncio.wait_for(self.flow.drain(), READ_SECONDS)
-            if response is None or cycle.disconnected:
+            response = await self._edge.answer(heard)
+            if self._flow.write_paused:
+                await asyncio.wait_for(self._flow.drain(), READ_SECONDS)
+            if self._transport.is_closing():
                 return
-            if self.server_state.ending:
-                cycle.keep_alive = False
-            head = _head(response, self.server_state.default_headers, close=not cycle.keep_alive)
-            self.transport.write(head if scope["method"] == "HEAD" else head + response.body)
-            cycle.response_started = cycle.response_complete = True
-            cycle.message_event.set()
+            more = more and not (self._leaving or self._state.ending)
+            head = _head(response, self._state.default_headers, close=not more)
+            self._transport.write(head if heard.method == "HEAD" else head + response.body)
+            self._state.total_requests += 1
+            done = True
         except TimeoutError:
             return  # nobody reads
         finally:
-            if not (cycle.response_complete and cycle.keep_alive):
+            if task:
+                self._state.tasks.discard(task)
+            self._under_way = None
+            if not done:
                 self._close()
-        cycle.on_response()
+        self._go_on(more)
+
+    def _go_on(self, more: bool) -> None:
+        if not more:
+            if self._whole:
+                self._close()
+            else:
+                self._expect(LINGER_SECONDS)
+        elif self._queue:
+            self._begin(*self._queue.popleft())
+            if not self._queue:
+                self._flow.resume_reading()
+        elif self._last_word:
+            self._end_with(self._last_word)
+        else:
+            self._state.waiting[self] = None
+            # What has come of the next one had to wait for us: its time begins now.
+            self._expect(self._keep_alive if self._whole else REQUEST_SECONDS)
+
+    # Ends and times
+
+    def _end_with(self, status: int) -> None:
+        """After what is under way."""
+        self._last_word = status
+        if not self._under_way:
+            self.give_up(status)
+
+    def give_up(self, status: int) -> None:
+        """End the connection; with an answer, if a request has begun."""
+        if self._transport.is_closing():
+            return
+        self._state.waiting.pop(self, None)
+        self._state.crowd.given_up[status] = self._state.crowd.given_up.get(status, 0) + 1
+        if not self._whole or status == 400:
+            response = self._edge.unheard(status)
+            self._transport.write(_head(response, (), close=True) + response.body)
+        self._close()
+
+    def _expect(self, seconds: float) -> None:
+        """Something of them within this time. A timer that is armed already and rings too early is left as it is."""
+        self._deadline = self._loop.time() + seconds
+        if self._timer is None or self._timer_at > self._deadline:
+            self._arm(self._deadline)
+
+    def _arm(self, at: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer, self._timer_at = self._loop.call_at(at, self._rung), at
+
+    def _rung(self) -> None:
+        self._timer = None
+        if self._under_way:  # they wait for us
+            self._expect(REQUEST_SECONDS)
+        elif self._loop.time() < self._deadline:
+            self._arm(self._deadline)
+        elif (self._whole and self._asked) or self._refused:
+            self._close()
+        else:
+            self.give_up(408)
+
+    def _close(self) -> None:
+        """Once all is read that was written, but not for ever."""
+        self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(READ_SECONDS, self._transport.abort)
 
 
 def _head(response: Response, ours: Iterable[tuple[bytes, bytes]], *, close: bool) -> bytes:
     """Status line and headers (RFC 9112 §4, §5). Raises ValueError for a header that would end early."""
-    if _NO_HEADER.search(":".join([text for header in response.headers for text in header])):
+    lines = [f"{name}: {value}" for name, value in response.headers]
+    if _NO_HEADER.search("".join(lines)):
         raise ValueError("A header holds a control character.")
-    lines = [f"{name}: {value}\r\n" for name, value in response.headers]
     if response.status not in BODILESS:
-        lines.append(f"content-length: {len(response.body)}\r\n")
+        lines.append(f"content-length: {len(response.body)}")
     if close:
-        lines.append("connection: close\r\n")
-    lines.append("\r\n")
+        lines.append("connection: close")
     always = b"".join([b"%b: %b\r\n" % header for header in ours])
-    return STATUS_LINE[response.status] + always + "".join(lines).encode("latin-1")
+    lines.append("\r\n")
+    return STATUS_LINE[response.status] + always + "\r\n".join(lines).encode("latin-1")
