@@ -193,6 +193,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"redirect_uris": ["https://app.example/"] * 51}, "invalid_redirect_uri"),
     ({"post_logout_redirect_uris": ["http://app.example/"]}, "invalid_client_metadata"),
     ({"logo_uri": "http://app.example/logo.png"}, "invalid_client_metadata"),
+    ({"initiate_login_uri": "http://localhost/login"}, "invalid_client_metadata"),
     ({"client_name": 7}, "invalid_client_metadata"),
     ({"client_name": "x" * 2001}, "invalid_client_metadata"),
     ({"token_endpoint_auth_method": "tls_client_auth"}, "invalid_client_metadata"),

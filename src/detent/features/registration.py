@@ -211,7 +211,10 @@ def _digest(token: str) -> bytes:
 
 async def _check(client: Client) -> None:
     """Raises InvalidClientMetadata."""
-    check_shown_uri(client.extra.get("initiate_login_uri", ""))
+    initiating = client.extra.get("initiate_login_uri", "")
+    check_shown_uri(initiating)
+    if initiating.lower().startswith("http:"):
+        raise InvalidClientMetadata("initiate_login_uri must be https, on loopback too (OpenID Registration 2).")
     if len(msgspec.json.encode(client.extra)) > MAX_BYTES:
         raise InvalidClientMetadata(f"The metadata is longer than {MAX_BYTES} bytes.")
 
