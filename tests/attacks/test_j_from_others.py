@@ -1,10 +1,11 @@
-"""Attacks on JOSE where others sign for us (rows J9, J11, J12, J17, J19): assertions, request objects, hints, proofs.
+"""Attacks on JOSE where others sign for us (rows J9 to J12, J17, J19): assertions, request objects, hints, proofs.
 
 Every door that reads a JWT of somebody else is asked over HTTP; the doors for our own access tokens are asked by
 test_j_jose.py. Proofs of possession have a file of their own, test_d_dpop.py.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,19 @@ def test_attack_j9_rfc8725_3_6_nothing_that_is_compressed_is_ever_inflated(
     assert_refused_everywhere(standing, forge.minted(header={"zip": "DEF", "crit": ["zip"]}))
     for refuse in doors.values():
         refuse(bomb)
+
+
+@pytest.mark.parametrize("alg", ["PBES2-HS256+A128KW", "RSA1_5", "dir", "A256KW"])
+def test_attack_j10_rfc7518_4_8_no_key_is_derived_however_often_and_no_padding_is_looked_at(
+    standing: Detent, doors: dict[str, Door], alg: str
+) -> None:
+    """With 2^31 rounds this would not end; nothing here is ever decrypted but ID tokens that come back."""
+    header = {"alg": alg, "enc": "A128GCM", "p2c": 2**31 - 1, "p2s": "c2FsdA"}
+    parts = (json.dumps(header).encode(), bytes(256), bytes(12), b"x", bytes(16))
+    token = ".".join(base64url(part).decode() for part in parts)
+    assert_refused_everywhere(standing, token)
+    for refuse in doors.values():
+        refuse(token)
 
 
 def test_attack_j11_rfc8725_3_4_signatures_of_zeros_prove_nothing(signing: Signing, doors: dict[str, Door]) -> None:

@@ -1,6 +1,6 @@
 """Attacks on JOSE (rows J1 to J8, J13 to J16), over HTTP: at the demo API, at userinfo and at introspection.
 
-What others sign (J9, J11, J12, J17, J19) is in test_j_from_others.py; what the verifier itself says of all of it
+What others sign (J9 to J12, J17, J19) is in test_j_from_others.py; what the verifier itself says of all of it
 stands in tests/resource_server, and so do the times that rows J8 and J14 bound.
 """
 
