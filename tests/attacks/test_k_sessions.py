@@ -13,7 +13,7 @@ from detent.core.session import SessionPolicy
 from tests.attacks.outcomes import ongoing
 from tests.attacks.test_r_authorize import assert_page, assert_told
 from tests.browsing import STATE, Browser, Page
-from tests.serving import ORIGIN, RETURN_URI, Detent, running
+from tests.serving import ORIGIN, RETURN_URI, VAULT, Detent, running
 
 detent = ongoing
 
@@ -263,9 +263,10 @@ def test_attack_k12_a_stolen_cookie_is_dead_with_its_session(tmp_path: Path, key
         Browser(house) as browser,
         ExitStack() as stack,
     ):
-        tokens = browser.tokens()
+        tokens = browser.tokens(resource=VAULT)
+        assert house.introspect(tokens["access_token"], "demo-api")["active"]
         thief = stack.enter_context(holding(house, browser))
-        assert "code" in thief.authorize(prompt="none").answer
+        assert "code" in thief.authorize(prompt="none", resource=VAULT).answer
         subject = house.user("test").subject
         match end:
             case "logout":

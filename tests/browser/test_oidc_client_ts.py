@@ -9,7 +9,7 @@ from tests.browser.apps import oidc_client_ts, registered, sign_in
 from tests.browser.people import Browse
 from tests.browser.site import MakeSite, Site
 from tests.mission.test_a_tokens import claims_of
-from tests.serving import Detent
+from tests.serving import VAULT, Detent
 
 SILENT = "manager.signinSilent().then(user => user && user.toStorageString()).catch(error => String(error))"
 STORED = "manager.getUser().then(user => user && JSON.parse(user.toStorageString()))"
@@ -73,14 +73,18 @@ def test_b7_without_refresh_tokens_the_session_signs_in_silently_in_a_hidden_fra
     assert stored(page)["access_token"] != first["access_token"]
 
 
-def test_b10_to_b12_the_theft_with_two_browsers(detent: Detent, app: Site, browse: Browse) -> None:
+def test_b10_to_b12_the_theft_with_two_browsers(detent: Detent, site: MakeSite, browse: Browse) -> None:
     """The thief has a copy of the owner's storage, as a malicious script would take it."""
+    served = site()
+    registered(detent, served)
+    app = oidc_client_ts(detent, served, resource=VAULT)
     owner, thief = browse(), browse(troubles="status of 400|ErrorResponse")
     rt1 = signed_in(owner, app)
     thief.goto(app.url)
     thief.evaluate("text => manager.storeUser(oidc.User.fromStorageString(text)).then(() => 0)", _as_text(owner))
     assert owner.evaluate(SILENT).startswith("{")
     rt2 = stored(owner)
+    assert detent.introspect(rt2["access_token"], "demo-api")["active"]
 
     assert "Unknown or invalid refresh token" in thief.evaluate(SILENT)
     for token in (rt1, rt2):
@@ -88,7 +92,7 @@ def test_b10_to_b12_the_theft_with_two_browsers(detent: Detent, app: Site, brows
     assert "Unknown or invalid refresh token" in owner.evaluate(SILENT), "the owner's newest died in that moment"
 
     again = signed_in(owner, app)  # no password: the server's own session is no part of what was stolen
-    assert detent.secret(again["access_token"]).status_code == 200
+    assert detent.secret(again["access_token"], "/opaque/secret").status_code == 200
     assert "Unknown or invalid refresh token" in thief.evaluate(SILENT)
 
 

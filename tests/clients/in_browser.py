@@ -11,10 +11,10 @@ from playwright.sync_api import Page
 from tests.browser.apps import sign_in
 from tests.browser.site import Site
 from tests.clients.example import Example
+from tests.clients.life import TURNS
 from tests.clients.program import PROGRAMS, client_environment, node_package
 
 USUAL: Final = "http://127.0.0.1:5173"  # the app's origin on its page in docs/clients/
-TURNS: Final = 5
 PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>An app</title>
 <link rel="icon" href="data:,">
 <script>Object.assign(window, {settings})</script>

@@ -5,7 +5,6 @@ by the test of that client.
 """
 
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from tests.browsing import Browser
 from tests.clients.example import Example
@@ -63,8 +62,6 @@ def _refused(program: Program, which: str) -> Told:
 def _signed_out(example: Example, program: Program, browser: Browser) -> None:
     told = program.told("sign out")
     assert browser.open(told["url"]).location.split("?")[0] == RETURN_URI
-    parameters = {"client": "spa", "prompt": "none"}
-    assert browser.authorize(**parameters).answer["error"] == "login_required"
+    assert browser.authorize("spa", prompt="none").answer["error"] == "login_required"
     program.say()
     program.ended()
-    assert urlsplit(told["url"]).netloc == urlsplit(example.detent.issuer).netloc

@@ -10,7 +10,7 @@ import pytest
 from detent.core.changes import InsertClient
 from tests.browsing import Browser
 from tests.mission.test_a_tokens import claims_of
-from tests.serving import ORIGIN, Detent, client
+from tests.serving import ORIGIN, VAULT, Detent, client
 
 OFFLINE = "openid profile email read offline_access"
 
@@ -126,8 +126,9 @@ def refused(detent: Detent, client: str, refresh_token: str) -> bool:
 def test_b10_to_b12_the_thief_is_refused_the_family_dies_and_the_owner_signs_in_again(detent: Detent) -> None:
     """With overlap 0 (the browser kind)."""
     with Browser(detent) as owner:
-        rt1 = owner.tokens()
+        rt1 = owner.tokens(resource=VAULT)
         rt2 = detent.refreshed("spa", rt1["refresh_token"])
+        assert detent.introspect(rt2["access_token"], "demo-api")["active"]
         assert refused(detent, "spa", rt1["refresh_token"]), "the thief"
         assert refused(detent, "spa", rt2["refresh_token"]), "the owner"
         assert detent.introspect(rt2["access_token"], "demo-api") == {"active": False}

@@ -2,11 +2,10 @@
 
 import { play } from "./play.mjs";
 
-const { ISSUER, CLIENT_ID } = process.env;
-
 // the page shows from here
 import * as oauth from "oauth4webapi";
 
+const { ISSUER, CLIENT_ID } = process.env;
 const REDIRECT_URI = "http://127.0.0.1:7777/callback";
 const RETURN_URI = "http://127.0.0.1:7777/signed-out";
 const issuer = new URL(ISSUER);

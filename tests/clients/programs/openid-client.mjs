@@ -2,11 +2,10 @@
 
 import { play } from "./play.mjs";
 
-const { ISSUER, CLIENT_ID, CLIENT_SECRET } = process.env;
-
 // the page shows from here
 import * as client from "openid-client";
 
+const { ISSUER, CLIENT_ID, CLIENT_SECRET } = process.env;
 const REDIRECT_URI = "http://127.0.0.1:7777/callback";
 const RETURN_URI = "http://127.0.0.1:7777/signed-out";
 const issuer = new URL(ISSUER);
