@@ -40,6 +40,7 @@ from detent.endpoints.token import TokenEndpoint
 from detent.endpoints.userinfo import UserinfoEndpoint
 from detent.endpoints.visitor import Visitors
 from detent.features import (
+    backchannel_logout,
     claims,
     client_id_metadata,
     device,
@@ -102,12 +103,14 @@ from detent.tokens.disclosure import Disclosure, Public
 from detent.tokens.handle import Handles
 from detent.tokens.id_token import Hints, IdTokens
 from detent.tokens.jwt import Jwt
+from detent.tokens.logout_token import LogoutTokens
 from detent.tokens.mint import Mint
 from detent.tokens.opaque import Opaque
 from detent.tokens.refresh_jwt import RefreshJwts
 from detent.web.asgi import Edge
 from detent.web.cookies import Cookies
 from detent.web.outbound import Outbound
+from detent.webhooks.logouts import LogoutCourier
 
 
 class Outside(msgspec.Struct, frozen=True):
@@ -196,6 +199,16 @@ class House:
         throttle = Throttle(outside.entropy, allowances)
         self.sign_in = SignIn(self.people, throttle, outside.sink, outside.store, outside.metrics)
         self.sessions = Sessions(outside.store, outside.entropy, outside.sink, session_policy)
+        self.logouts = LogoutCourier(
+            outside.store,
+            outside.directory,
+            outside.clock,
+            outside.entropy,
+            outside.sink,
+            outside.metrics,
+            LogoutTokens(issuer, outside.keys, self.disclosure, envelopes, outside.entropy),
+            self.outbound,
+        )
         self.consents = Consents(outside.store, outside.sink)
         self.visitors = Visitors(Cookies(issuer), self.sessions, self.handles, outside.clock, outside.entropy)
         self.devices = device.Devices(self.issuing, outside.keys, outside.entropy)
@@ -209,6 +222,7 @@ class House:
         features = (
             *((password.feature(self.issuing, self.sign_in),) if password_grant else ()),
             openid.feature(outside.keys, claims_in_id_token=profile.claims_in_id_token),
+            backchannel_logout.feature(self.outbound),
             claims.feature(),
             client_keys_feature(),
             device.feature(issuer, self.issuing, self.ending, outside.directory, self.devices),

@@ -270,8 +270,9 @@ class Entropy(Protocol):
     def token_bytes(self, size: int) -> bytes: ...
 
 
-# Refreshes by outcome and reason, tokens issued by grant, sign-ins by outcome, sweeps and what they deleted.
-Counted = Literal["refreshes", "tokens_issued", "sign_ins", "sweeps", "swept_rows"]
+# Refreshes by outcome and reason, tokens issued by grant, sign-ins by outcome, sweeps and what they deleted, logout
+# tokens by outcome.
+Counted = Literal["refreshes", "tokens_issued", "sign_ins", "sweeps", "swept_rows", "logout_tokens"]
 
 
 class EventSink(Protocol):

@@ -46,7 +46,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 _OPENID: Final = frozenset(
     {
-        *("openid", "claims", "encryption", "pairwise"),
+        *("openid", "claims", "encryption", "pairwise", "backchannel-logout"),
         *("/userinfo", "/oidc/logout", "/v2/logout", "/.well-known/openid-configuration"),
     }
 )

@@ -15,6 +15,7 @@ from detent.core.scope import IDENTITY_SCOPES
 from detent.demo.cast import USERS
 from detent.endpoints.metadata import WELL_KNOWN
 from detent.resource_server import VerificationKeys
+from tests import logging_out
 from tests.asserting import Asserting
 from tests.browsing import Browser, request_of
 from tests.endpoints.encrypted_promises import drive_encryption, drive_request_object_encryption
@@ -337,6 +338,18 @@ def drive_end_session(detent: Detent, value: Any) -> None:
         assert leaving.location == RETURN_URI
 
 
+def drive_backchannel_logout(detent: Detent, value: Any) -> None:
+    """Driven whole, with every way in which a session ends, in tests/webhooks/test_logouts.py."""
+    assert value is True
+    name = detent.house.outside.entropy.token_bytes(8).hex()
+    receiver = logging_out.app(detent, name)
+    browser, tokens = logging_out.signed_in(detent, name)
+    browser.open("/oidc/logout", params={"id_token_hint": tokens[name]["id_token"]})
+    logging_out.deliver(detent)
+    told = logging_out.claims_of(detent, receiver.one(), name)
+    assert told["sid"] == claims_of(tokens[name]["id_token"])["sid"]
+
+
 def drive_proof_algs(detent: Detent, value: Any) -> None:
     for alg in value:
         assert Holder(detent, alg).sign_in()["token_type"] == "DPoP"
@@ -381,6 +394,8 @@ DRIVEN: dict[str, Callable[[Detent, Any], None]] = {
     "ui_locales_supported": drive_ui_locales,
     "authorization_endpoint": drive_endpoint,
     "end_session_endpoint": drive_end_session,
+    "backchannel_logout_supported": drive_backchannel_logout,
+    "backchannel_logout_session_supported": drive_backchannel_logout,
     "response_types_supported": drive_response_types,
     "response_modes_supported": drive_response_modes,
     "authorization_response_iss_parameter_supported": drive_iss,

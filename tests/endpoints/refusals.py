@@ -62,6 +62,8 @@ REFUSED: dict[str, Callable[[Detent], None]] = {
     "id_token_encryption_enc_values_supported": refuse_metadata("id_token_encrypted_response_enc"),
     "userinfo_encryption_alg_values_supported": refuse_metadata("userinfo_encrypted_response_alg"),
     "userinfo_encryption_enc_values_supported": refuse_metadata("userinfo_encrypted_response_enc"),
+    "backchannel_logout_supported": refuse_metadata("backchannel_logout_uri"),
+    "backchannel_logout_session_supported": refuse_metadata("backchannel_logout_session_required"),
     "claims_supported": refuse_openid,
     "claims_parameter_supported": refuse_wish("claims"),
     "acr_values_supported": refuse_wish("acr_values"),

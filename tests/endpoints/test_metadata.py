@@ -10,6 +10,7 @@ import pytest
 from detent.endpoints.metadata import WELL_KNOWN
 from detent.profiles import NAMES, PROFILES
 from detent.settings.reading import load
+from detent.web.outbound import LOOPBACK, Outbound
 from tests.endpoints.promises import DRIVEN, document, endpoints
 from tests.endpoints.refusals import REFUSED
 from tests.serving import Detent, running
@@ -26,7 +27,10 @@ def profiled(
     settings = load({"data": str(folder), "profile": request.param}, {})
     profile = PROFILES[settings.profile]
     documents = settings.client_id_metadata_documents
-    with running(folder, keys_folder, profile=profile, client_id_metadata_documents=documents) as served:
+    outbound = Outbound(LOOPBACK)  # to apps on loopback, as in development
+    with running(
+        folder, keys_folder, profile=profile, client_id_metadata_documents=documents, outbound=outbound
+    ) as served:
         yield served
 
 

@@ -56,7 +56,13 @@ PAGE = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text()
 
 
 def test_the_page_for_people_names_every_profile_and_what_each_leaves_out() -> None:
-    told = {"openid": "OpenID", "encryption": "encryption", "pairwise": "pairwise", "claims": "`claims`"}
+    told = {
+        "openid": "OpenID",
+        "backchannel-logout": "back-channel logout",
+        "encryption": "encryption",
+        "pairwise": "pairwise",
+        "claims": "`claims`",
+    }
     for name, profile in PROFILES.items():
         assert f"| `{name}` |" in PAGE
         for each in profile.leaves_out:

@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from detent.core.changes import Changes
-from detent.core.webhook import LEASE, LONGEST_RETRY
+from detent.core.retrying import LEASE, LONGEST_RETRY
 from detent.testing.factories import an_event
 from detent.testing.server import Loopback
 from tests.serving import Detent, running

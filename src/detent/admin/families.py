@@ -12,12 +12,12 @@ import msgspec
 from msgspec.structs import replace
 
 from detent.admin.errors import NotFound
-from detent.admin.story import SERVER, End, Known, end_of, sentences, when
+from detent.admin.story import End, Known, end_of, sentences, when
 from detent.core.authorization import Epochs
 from detent.core.changes import RaiseServerEpoch, changed
 from detent.core.client import Client
 from detent.core.errors import InvalidRequest
-from detent.core.events import Event, told
+from detent.core.events import SERVER, Event, told
 from detent.core.family import (
     Decision,
     Family,

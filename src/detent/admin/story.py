@@ -12,14 +12,13 @@ import msgspec
 
 from detent.core.authorization import Epochs
 from detent.core.client import Client
-from detent.core.events import Event, told
+from detent.core.events import SERVER, Event, told
 from detent.core.family import NOTABLE_EVENTS, Family, why_over
 from detent.core.ids import Instant
 from detent.core.people import User
 from detent.core.policy import DAY, HOUR, MINUTE
 from detent.ports import FoundFamily
 
-SERVER: Final = "server"  # what an event is about that concerns everybody
 _ARE_REFRESHES: Final = frozenset({"narrowed", "superseded", "store_behind"})
 _RAISES: Final = frozenset({"cut_off_raised", "user_removed"})
 _UNITS: Final = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))

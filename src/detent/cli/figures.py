@@ -14,6 +14,7 @@ from detent.cli.clock import database_ahead, database_differs
 from detent.cli.mark import mark_of
 from detent.cli.office import Office
 from detent.core.errors import StoreUnavailable
+from detent.core.logout import OWED
 from detent.core.rollback import BEAT_SECONDS
 from detent.endpoints.health import REASONS
 from detent.sinks.metrics import Figure
@@ -23,7 +24,7 @@ _OWED: Final = 1000  # rows of the log that are looked at for each webhook
 
 def figures_of(office: Office) -> None:
     """Have all of these asked at each scrape."""
-    for source in (_node, _store, _keys, _webhooks, _mark):
+    for source in (_node, _store, _keys, _webhooks, _logouts, _mark):
         office.outside.metrics.asks(partial(source, office))
 
 
@@ -91,6 +92,12 @@ async def _webhooks(office: Office) -> AsyncIterator[Figure]:
         yield Figure("detent_webhooks", "Webhooks, by state.", count, {"state": state})
     text = f"Events that webhooks are still owed; {_OWED} rows of the log are looked at for each."
     yield Figure("detent_webhook_backlog", text, owed)
+
+
+async def _logouts(office: Office) -> AsyncIterator[Figure]:
+    owed = await office.directory.records(OWED, limit=_OWED)
+    text = f"Logout tokens that apps are still owed; {_OWED} at most are counted."
+    yield Figure("detent_logout_backlog", text, len(owed))
 
 
 async def _mark(office: Office) -> AsyncIterator[Figure]:

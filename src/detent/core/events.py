@@ -16,7 +16,7 @@ EventName = Literal[
     "client_secret_rotated", "api_added", "api_updated", "api_removed", "user_added", "user_updated",
     "user_removed", "cut_off_raised", "signed_in", "sign_in_failed", "sign_in_throttled", "signed_out",
     "consent_given", "consent_withdrawn", "webhook_added", "webhook_removed", "webhook_enabled", "webhook_disabled",
-    "webhook_secret_rotated", "log_pruned",
+    "webhook_secret_rotated", "log_pruned", "logout_undelivered",
 ]  # fmt: skip
 
 
@@ -39,6 +39,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     support_id: str = ""
     refreshes: int = 0
 
+
+SERVER: Final = "server"  # what an event is about that concerns everybody
 
 # What the family remembers and the audit log does not: telling of it is to cost a refresh no write.
 REMEMBERED_ONLY: Final[frozenset[EventName]] = frozenset({"narrowed"})
@@ -64,6 +66,7 @@ SENTENCES: Final[dict[str, str]] = {
     "consent_withdrawn": "What the app was allowed was withdrawn, and what it held ended.",
     "revoked": "The family was revoked ({reason}).",
     "cut_off_raised": "Everything issued until then was cut off ({reason}).",
+    "logout_undelivered": "The app could not be told that a session ended, and is not tried any more: {reason}.",
     "code_replayed": "Its authorization code was presented a second time, so everything it issued was revoked.",
 }
 

@@ -38,10 +38,15 @@ class SessionLife(msgspec.Struct, frozen=True):
 
     def over(self, now: Instant) -> SessionOver | None:
         if self.ended_by:
-            return "ended"
+            return "idle" if self.ended_by == "idle" else "absolute" if self.ended_by == "absolute" else "ended"
         if now >= self.absolute_until:
             return "absolute"
         return "idle" if now >= self.idle_until else None
+
+    def expired(self, now: Instant) -> str:
+        """By which time it ended, if nobody wrote that down yet; else empty."""
+        over = self.over(now)
+        return over if over and not self.ended_by else ""
 
     def slid(self, policy: SessionPolicy, now: Instant) -> "SessionLife | None":
         """The life after a use at `now`; None where it is not worth a write yet."""

@@ -5,16 +5,14 @@ Its secret is a function of a key outside the database and a salt in the row, so
 seconds. Nothing here sends.
 """
 
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from detent.core.ids import Instant
+from detent.core.retrying import LEASE, retry_at
 
-FIRST_RETRY: Final = 5  # seconds
-LONGEST_RETRY: Final = 4 * 3600
-LEASE: Final = 15  # longer than an attempt takes
 State = Literal["active", "failing", "disabled"]
 
 
@@ -76,13 +74,11 @@ class Webhook(msgspec.Struct, frozen=True, omit_defaults=True):
         return replace(self.answering(), cursor=cursor, delivered_at=now, node=node, leased_until=until)
 
     def failed(self, error: str, now: Instant, jitter: float) -> "Webhook":
-        """`jitter` is 0 to 1: endpoints that failed together are not asked together."""
-        delay = min(FIRST_RETRY * 3 ** min(self.failures, 10), LONGEST_RETRY)
         return replace(
             self,
             failures=self.failures + 1,
             failing_since=self.failing_since or now,
-            retry_at=Instant(now + round(delay * (0.8 + 0.4 * jitter))),
+            retry_at=retry_at(self.failures, now, jitter),
             last_error=error,
             node="",
             leased_until=Instant(0),

@@ -38,6 +38,7 @@ from detent.core.session import SessionPolicy
 from detent.grants.commit import commit
 from detent.grants.issuing import Issuing
 from detent.grants.repeats import RepeatLimit
+from detent.identity.sessions import note_expiry
 from detent.ports import EventSink, FoundFamily, Meter
 from detent.registry import RefreshStrategy, TokenRequest, strategy_of
 from detent.tokens.handle import MAX_GENERATION, REFRESH_PREFIX, RefreshHandle, is_of
@@ -124,6 +125,8 @@ class RefreshToken:
         """Mint what the decision allows, write what it changes. Raises Conflict if the family has moved."""
         match decision:
             case Refuse(reason=reason):
+                if reason == "session_over":
+                    await self._note_expiry(found, request.now)
                 raise self._refusal(reason, reason)
             case Reuse(reason=reason, after=after):
                 await self._write(found.family, after, request)
@@ -170,6 +173,12 @@ class RefreshToken:
         await commit(self._issuing.store, request.once, (*family, *used), events)
         for event in events:
             self._sink.emit(event)
+
+    async def _note_expiry(self, found: FoundFamily, now: Instant) -> None:
+        granted = found.family.authorization
+        key = SessionKey.parse(granted.session_id or "")
+        if key and found.session:
+            await note_expiry(self._issuing.store, self._sink, key, granted.subject, found.session, now)
 
     def _refusal(self, reason: str, detail: str, *, outcome: str = "refused") -> InvalidGrant:
         self._meter.count("refreshes", outcome, reason)

@@ -31,7 +31,7 @@ from detent.core.events import Event, EventName
 from detent.core.family import Origin
 from detent.core.ids import Instant, SessionKey, Subject, placement_of
 from detent.core.people import User
-from detent.core.session import Session, SessionPolicy, acr_of, new_life, why_session_over
+from detent.core.session import Session, SessionLife, SessionPolicy, acr_of, new_life, why_session_over
 from detent.ports import Entropy, EventSink, Store
 
 log = logging.getLogger("detent.identity")
@@ -60,6 +60,7 @@ class Sessions:
             return None
         server_epoch = (await self._store.installation()).server_epoch
         over = why_session_over(found.session, Epochs(found.user_epoch, 0, server_epoch), now)
+        await note_expiry(self._store, self._sink, found.session.key, found.session.subject, found.session.life, now)
         return None if over else found.session
 
     async def begin(
@@ -160,6 +161,23 @@ class Sessions:
         await self._store.apply(changed(*parts, events=events))
         for event in events:
             self._sink.emit(event)
+
+
+async def note_expiry(
+    store: Store, sink: EventSink, key: SessionKey, subject: Subject, life: SessionLife, now: Instant
+) -> None:
+    """The first to notice that a session ended by time writes it down: the audit log tells it, and apps are told.
+
+    A store that cannot write just now takes nothing away: whoever comes next notices too.
+    """
+    if not (over := life.expired(now)):
+        return
+    event = _event("signed_out", subject, now, over, Origin(), "")
+    try:
+        await store.apply(changed(EndSessions(key.placement, subject, over, only=key.text), events=(event,)))
+        sink.emit(event)
+    except StoreUnavailable as error:
+        log.warning("the end of a session was not written down: %s", error)
 
 
 def _ending(session: Session, reason: str) -> tuple[Part, ...]:

@@ -16,6 +16,7 @@ _COUNTED: Final[Mapping[Counted, tuple[str, tuple[str, ...]]]] = {
     "refreshes": ("Refresh tokens presented, by what became of it and, if refused, why.", ("outcome", "reason")),
     "tokens_issued": ("Answers of the token endpoint that hand out tokens.", ("grant",)),
     "sign_ins": ("Passwords tried at the page or by the password grant.", ("outcome",)),
+    "logout_tokens": ("Logout tokens sent to apps, by what became of the attempt.", ("outcome",)),
     "sweeps": ("Rounds of deleting what is over.", ()),
     "swept_rows": ("Rows deleted because they were over.", ()),
 }

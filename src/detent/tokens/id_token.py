@@ -29,7 +29,7 @@ from detent.tokens.disclosure import Disclosure
 from detent.tokens.jwt import known_jwks
 
 ID_TOKEN_LIFE: Final = Seconds(HOUR)
-_DEFAULT_ALG: Final[SigningAlg] = "RS256"
+DEFAULT_ALG: Final[SigningAlg] = "RS256"
 
 
 class IdTokens:
@@ -50,7 +50,7 @@ class IdTokens:
         user: User | None = None,
     ) -> str:
         """The ID token beside `access_token`; `user` is the person, if already read."""
-        alg: SigningAlg = client.extra.get(ID_TOKEN_ALG, _DEFAULT_ALG)
+        alg: SigningAlg = client.extra.get(ID_TOKEN_ALG, DEFAULT_ALG)
         claims = id_claims(
             self._issuer,
             authorization,

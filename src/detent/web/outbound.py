@@ -17,6 +17,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from detent.core.client import LOOPBACK_HOSTS
 from detent.resource_server.errors import Unavailable
 from detent.resource_server.fetch import Response
 
@@ -63,6 +64,16 @@ class Outbound:
         self._allowed = tuple(allowed)
         self._seconds = seconds
         self._given_trust = trust
+
+    def fault_of(self, url: str) -> str:
+        """Why nothing will ever be sent there by this server, whatever the name resolves to; empty if it may be."""
+        if fault := url_fault(url):
+            return fault
+        parts = urlsplit(url)
+        plain = parts.scheme == "http"
+        if plain and not (parts.hostname in LOOPBACK_HOSTS and self._may_reach(LOOPBACK[0].network_address + 1)):
+            return "it must be an https URL; plain http is for loopback alone, while developing"
+        return ""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         """The status of the answer; 3xx is an answer like any other. Raises Unreachable."""

@@ -1,5 +1,7 @@
-"""Webhooks: events of the audit log, signed and sent to those who asked, at least once each and in order.
+"""What others are told of because it stands in the audit log, at least once each: webhooks and logout tokens.
 
-Owns: the message and its signature (message.py), and when what is sent (courier.py). Leaves: what a webhook is to
-core/webhook.py, registering to admin/, the request and where it must not go to web/outbound.py.
+Owns: a webhook's message and signature (message.py), when it is sent, in order (courier.py); whose sessions ended and
+which apps are owed a logout token (endings.py), when that is sent (logouts.py); and their rounds (rounds.py). Leaves:
+what a webhook is to core/webhook.py, registering to admin/ and features/, logout tokens themselves to tokens/, the
+request and where it must not go to web/outbound.py.
 """

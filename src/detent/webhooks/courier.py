@@ -2,11 +2,10 @@
 
 An event counts as delivered once a 2xx came and the cursor stands behind it in the store; whoever dies in between
 sends it again under the same `webhook-id`. A lease in the row keeps nodes from sending the same thing side by side;
-it is a courtesy, the cursor's compare-and-swap is what counts. Each webhook has a task of its own, so that one whose
-endpoint hangs holds up nobody, and a request of a client waits for none of this.
+it is a courtesy, the cursor's compare-and-swap is what counts. Each webhook has a task of its own (rounds.py), so that
+one whose endpoint hangs holds up nobody, and a request of a client waits for none of this.
 """
 
-import asyncio
 import logging
 from typing import Final
 
@@ -14,16 +13,15 @@ import msgspec
 
 from detent.core.audit import AuditRow
 from detent.core.changes import Changes, ReplaceWebhook
-from detent.core.errors import Conflict, StoreUnavailable
 from detent.core.events import Event
 from detent.core.webhook import Webhook
 from detent.ports import Clock, Directory, Entropy, Keys, Store
 from detent.web.outbound import Outbound, Unreachable
 from detent.webhooks.message import body_of, live_secrets, signed_headers, test_body
+from detent.webhooks.rounds import Rounds
 
 log = logging.getLogger("detent.webhooks")
 
-EVERY: Final = 0.5  # seconds
 PORTION: Final = 100  # rows of the log in memory, for each webhook
 UNWANTED: Final = 1000  # rows that may be read again after a restart
 GONE: Final = 410
@@ -48,26 +46,14 @@ class Courier:
         self._entropy = entropy
         self._outbound = outbound
         self._node = entropy.token_bytes(8).hex()
-        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._rounds = Rounds("webhooks", self._start_what_is_due)
         self._positions: dict[str, _Position] = {}
 
     async def run(self) -> None:
-        """For ever; cancelled, it leaves what is under way to the next node."""
-        try:
-            while True:
-                try:
-                    await self._start_what_is_due()
-                except StoreUnavailable as error:
-                    log.warning("The webhooks wait: %s", error)
-                await asyncio.sleep(EVERY)
-        finally:
-            for task in self._under_way.values():
-                task.cancel()
+        await self._rounds.run()
 
     async def round(self) -> None:
-        """All that is due now, to its end."""
-        await self._start_what_is_due()
-        await asyncio.gather(*self._under_way.values())
+        await self._rounds.round()
 
     async def test(self, webhook: Webhook) -> str:
         """Send a test event at once, beside the order; why it failed, empty if it did not."""
@@ -77,20 +63,9 @@ class Courier:
 
     async def _start_what_is_due(self) -> None:
         for webhook in await self._directory.webhooks():
-            if webhook.id not in self._under_way and webhook.is_due(self._node, self._clock.now()):
-                self._under_way[webhook.id] = asyncio.create_task(self._attend(webhook))
-
-    async def _attend(self, webhook: Webhook) -> None:
-        try:
-            await self._deliver_all(webhook)
-        except Conflict:
-            pass  # another node, or the operator, changed it: the next round sees it as it is
-        except StoreUnavailable as error:
-            log.warning("Webhook %s waits: %s", webhook.id, error)
-        except Exception:
-            log.exception("a fault of ours at webhook %s", webhook.id)
-        finally:
-            del self._under_way[webhook.id]
+            name = f"Webhook {webhook.id}"
+            if name not in self._rounds and webhook.is_due(self._node, self._clock.now()):
+                self._rounds.start(name, self._deliver_all(webhook))
 
     async def _deliver_all(self, webhook: Webhook) -> None:
         """Until nothing is left or an attempt failed."""
