@@ -1,5 +1,7 @@
 """A browser app in Chromium, in both caches and in two tabs: login, five refreshes, old tokens, revocation, logout."""
 
+from urllib.parse import parse_qsl
+
 import pytest
 
 from tests.browser.people import Browse
@@ -41,6 +43,23 @@ def test_auth0_spa_js_tells_of_an_old_refresh_token(example: Example, site: Make
     assert refusal["error"] == "invalid_grant"
     assert REFUSED in refusal["message"]
     assert not example.active(access_token)
+
+
+def test_auth0_spa_js_in_memory_goes_on_by_the_session_after_a_theft(
+    example: Example, site: MakeSite, browse: Browse
+) -> None:
+    """The thief listens where the app's worker sends: nothing in the page holds a refresh token."""
+    app = App(browse(troubles="status of 400"), app_at(example, site(), "memory")).open()
+    sent: list[str] = []
+    app.page.context.on("request", lambda request: sent.append(request.post_data or ""))
+    app.sign_in()
+    refreshed_five_times(example, app)
+    assert "dtrt_" not in app.storage()
+    first, *_ = [dict(parse_qsl(each)) for each in sent if "grant_type=refresh_token" in each]
+    access_token = app.ask("refresh")
+    assert example.detent.http.post("/oauth/token", data=first).json()["error"] == "invalid_grant"
+    assert not example.active(access_token)
+    assert example.active(app.ask("refresh")), "a new family, without a page"
 
 
 def test_auth0_spa_js_revokes_its_refresh_token(example: Example, served: Site, browse: Browse) -> None:
