@@ -5,6 +5,7 @@ deleted feature takes its promises with it.
 """
 
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from detent.core.exchange import Request, Response
 from detent.core.scope import Scope
@@ -24,7 +25,10 @@ class MetadataEndpoint:
         self._document: dict[str, Any] = {}
 
     def routes(self) -> tuple[Route, ...]:
-        return tuple(Route(path, ("GET",), self.handle, cors="everybody") for path in WELL_KNOWN)
+        """An issuer with a path is also asked where RFC 8414 §3.1 puts it: behind the well-known part."""
+        inserted = WELL_KNOWN[1] + urlsplit(self._issuer).path.rstrip("/")
+        paths = dict.fromkeys((*WELL_KNOWN, inserted))
+        return tuple(Route(path, ("GET",), self.handle, cors="everybody") for path in paths)
 
     def publish(self, registry: Registry) -> None:
         self._document = document(self._issuer, self._scopes, registry)
