@@ -11,6 +11,7 @@ from joserfc.jwk import KeySet
 
 from detent.core.api import Api, SigningAlg
 from detent.core.changes import InsertApi
+from detent.core.encryption import OWN_ALGS
 from detent.endpoints.jwks import JWKS_MAX_AGE
 from detent.endpoints.metadata import METADATA_MAX_AGE, WELL_KNOWN
 from tests.attacks.forging import parts_of
@@ -63,7 +64,7 @@ def test_wire_rule_2_the_set_is_rsa_only_until_an_api_chooses_otherwise(
 def test_every_key_of_the_set_says_what_it_is_for(standing: Detent) -> None:
     for key in published(standing):
         assert {"kty", "kid", "use", "alg"} <= key.keys()
-        assert key["use"] == "sig"
+        assert key["use"] == ("enc" if key["alg"] in OWN_ALGS else "sig")
 
 
 def test_the_next_key_is_published_before_it_signs(standing: Detent) -> None:
