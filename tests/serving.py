@@ -258,14 +258,22 @@ def cast(keys: Keys) -> Iterator[Part]:
 STORE: Final = os.environ.get("TESTS_STORE", "sqlite")
 
 
-async def _opened_store(kind: str | Callable[[], Awaitable[Any]], folder: Path, sqlite: dict[str, Any]) -> Any:
+Opening = Callable[[], Awaitable[Any]]
+
+
+def on_sqlite(folder: Path, **options: Any) -> Opening:
+    """How the SQLite store of this folder is opened, with options of `SqliteStore.open`."""
+    return lambda: SqliteStore.open(folder / "detent.db", **options)
+
+
+async def _opened_store(kind: str | Opening, folder: Path) -> Any:
     """The store of this folder, whichever time it is opened."""
     if not isinstance(kind, str):
         return await kind()
     if kind == "memory":
         return MemoryStore()
     if kind == "sqlite":
-        return await SqliteStore.open(folder / "detent.db", **sqlite)
+        return await on_sqlite(folder)()
     return await PostgresStore.open(pooled_database_of(folder) if kind == "pgbouncer" else database_of(folder))
 
 
@@ -273,7 +281,7 @@ async def _opened_store(kind: str | Callable[[], Awaitable[Any]], folder: Path, 
 def running(
     folder: Path,
     keys_folder: Path,
-    store: str | Callable[[], Awaitable[Any]] | None = None,
+    store: str | Opening | None = None,
     *,
     password_grant: bool = True,
     store_behind: Ahead = "refuse",
@@ -288,19 +296,18 @@ def running(
     outbound: Outbound | None = None,
     kek: Path | None = None,
     more: MoreFeatures = no_more,
-    sqlite: dict[str, Any] = {},  # noqa: B006
     **settings: Any,
 ) -> Iterator[Detent]:
     """A house with the whole cast, served until the block ends; opened again on its folder and clock, it goes on.
 
-    With `kek`, the file of a key-encryption key, the keys are in the store. `store` is a kind, or how to open one;
-    `sqlite` is how one of that kind is opened. `public` is an issuer as behind a proxy; the demo API, which fetches its
-    keys, needs the real one. `settings` are further ones of `House`.
+    With `kek`, the file of a key-encryption key, the keys are in the store. `store` is a kind, or how to open
+    one. `public` is an issuer as behind a proxy; the demo API, which fetches its keys, needs the real one. `settings`
+    are further ones of `House`.
     """
     clock, sink = clock or ManualClock(START), ListSink()
     issuer, api = at or Loopback(), Loopback()
     with ServerThread() as thread:
-        opened: Any = thread.call(_opened_store(store or STORE, folder, sqlite))
+        opened: Any = thread.call(_opened_store(store or STORE, folder))
         if hasattr(opened, "close"):
             thread.at_exit(opened.close)
         keys: FileKeys | DatabaseKeys = (

@@ -16,14 +16,14 @@ import msgspec
 
 from tests.faults.operations import OPERATIONS, Asked, asked
 from tests.faults.stepping import SteppingDisk, killed
-from tests.serving import running
+from tests.serving import on_sqlite, running
 
 
 def live(at: int, folder: Path, keys: Path, name: str) -> None:
     """Judge the last one, then do the same and die at step `at`. Says what is asked before, and the answer after."""
     operation, told = OPERATIONS[name], folder / "asked.json"
     disk = SteppingDisk("dying")
-    with running(folder, keys, "sqlite", sqlite={"vfs": disk.name}) as detent:
+    with running(folder, keys, on_sqlite(folder, vfs=disk.name)) as detent:
         if told.exists():
             operation.judge(detent, msgspec.json.decode(told.read_bytes(), type=Asked))
         given = operation.prepare(detent)

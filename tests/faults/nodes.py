@@ -11,7 +11,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ from tests.cli.conftest import DETENT, PLAIN, Process, process
 ISSUER: Final = "https://id.example/"
 API: Final = "https://api.example/"
 HOST: Final = {"Host": "id.example"}
+BACK: Final = 60.0  # seconds from a start until the test gives up
 TIME_OUT: Final = 6.0  # seconds; longer than a node's patience with its store
 
 
@@ -154,6 +155,19 @@ class Crowd:
             return None
         self._recorder.answered(request, answer.status_code, answer.content)
         return answer
+
+
+async def served_again(crowd: Crowd, since: float) -> float:
+    """Waits for the first refresh that is answered after this moment; the seconds until then."""
+    while not crowd.answered or crowd.answered[-1] <= since:
+        assert time.monotonic() < since + BACK, "not served again"
+        await asyncio.sleep(0.02)
+    return next(moment for moment in crowd.answered if moment > since) - since
+
+
+def seconds(silences: Sequence[float]) -> str:
+    ordered = sorted(silences)
+    return f"after {ordered[len(ordered) // 2]:.2f} s, at most {ordered[-1]:.2f} s, of {len(ordered)}"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Short writes: half of the bytes arrive, then the fault. What it raises is what SQLite's own disk would say.
 """
 
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -31,6 +32,11 @@ def full(step: Step) -> None:
     raise apsw.exception_for(apsw.SQLITE_FULL if step == "write" else _BROKEN[step])
 
 
+def over_quota(step: Step) -> None:
+    """EDQUOT, which SQLite tells as a write that failed; `SteppingDisk` says then which errno it was."""
+    raise apsw.exception_for(_BROKEN[step])
+
+
 def killed(step: Step) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -43,12 +49,14 @@ class SteppingDisk(apsw.VFS):
         self.steps: list[Step] = []
         self._at = 0
         self._fault: Fault = broken
+        self._only: Step | None = None
         self._counting = False
         self._always: Fault | None = None
         super().__init__(name, "")
 
-    def arm(self, at: int, fault: Fault) -> None:
-        self.steps, self._at, self._fault, self._counting = [], at, fault, True
+    def arm(self, at: int, fault: Fault, *, only: Step | None = None) -> None:
+        """`only`: where the step is another one, there is no fault."""
+        self.steps, self._at, self._fault, self._only, self._counting = [], at, fault, only, True
 
     def disarm(self) -> None:
         self._counting = False
@@ -69,9 +77,12 @@ class SteppingDisk(apsw.VFS):
         if not self._counting:
             return
         self.steps.append(step)
-        if len(self.steps) == self._at:
+        if len(self.steps) == self._at and self._only in (None, step):
             half()
             self._fault(step)
+
+    def xGetLastError(self) -> tuple[int, str]:
+        return (errno.EDQUOT if self._fault is over_quota else errno.EIO), ""
 
     def xOpen(self, name: Any, flags: list[int]) -> "SteppingFile":
         return SteppingFile(self, name, flags)

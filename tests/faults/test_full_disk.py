@@ -10,7 +10,7 @@ from detent.core.changes import EndFamilies, EndSessions, RaiseServerEpoch
 from detent.core.ids import placement_of
 from detent.stores.sqlite.reserve import RESERVE
 from tests.faults.stepping import SteppingDisk
-from tests.serving import Detent, running
+from tests.serving import Detent, on_sqlite, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
 
@@ -33,7 +33,7 @@ class FullDisk:
 @pytest.fixture
 def disk(tmp_path: Path, keys_folder: Path) -> Iterator[FullDisk]:
     disk = SteppingDisk(f"full {tmp_path.name}")
-    with running(tmp_path, keys_folder, "sqlite", sqlite={"vfs": disk.name, "reserve": RESERVE}) as detent:
+    with running(tmp_path, keys_folder, on_sqlite(tmp_path, vfs=disk.name, reserve=RESERVE)) as detent:
         yield FullDisk(disk, detent, tmp_path)
     disk.unregister()
 

@@ -23,7 +23,7 @@ from detent.testing.factories import NOW, a_family, a_record
 from tests.faults.power import Acknowledged, Image, RecordingDisk, images
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
-IMAGES = int(os.environ.get("FAULTS_IMAGES", "1000"))
+IMAGES = int(os.environ.get("FAULTS_IMAGES", "300"))
 STRICT = KINDS["browser"].policy
 FAMILIES, TURNS = 12, 260  # more pages than the log holds before it is checkpointed
 DEAD = 10_000  # what the number of a family is once it ended

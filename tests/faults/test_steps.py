@@ -15,11 +15,11 @@ import apsw
 import pytest
 
 from tests.faults.operations import OPERATIONS, asked
-from tests.faults.stepping import Fault, SteppingDisk, broken, full
-from tests.serving import running
+from tests.faults.stepping import Fault, SteppingDisk, broken, full, over_quota
+from tests.serving import on_sqlite, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
-STRIDE = int(os.environ.get("FAULTS_STRIDE", "3"))  # of the steps, every which one
+STRIDE = int(os.environ.get("FAULTS_STRIDE", "5"))  # of the steps, every which one
 ROOT = Path(__file__).parents[2]
 
 
@@ -35,15 +35,16 @@ def sound(folder: Path) -> bool:
         return db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+@pytest.mark.parametrize("fault", [full, over_quota], ids=["ENOSPC", "EDQUOT"])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_fault_f4_a_disk_that_is_full_at_any_single_write_costs_a_503_at_most(
-    name: str, tmp_path: Path, keys_folder: Path, disk: SteppingDisk
+    name: str, fault: Fault, tmp_path: Path, keys_folder: Path, disk: SteppingDisk
 ) -> None:
     operation = OPERATIONS[name]
-    with running(tmp_path, keys_folder, "sqlite", sqlite={"vfs": disk.name}) as detent:
+    with running(tmp_path, keys_folder, on_sqlite(tmp_path, vfs=disk.name)) as detent:
         for at in count(1):
             given = operation.prepare(detent)
-            disk.arm(at, full_at_writes)
+            disk.arm(at, fault, only="write")
             outcome, _ = asked(detent, operation, given)
             disk.disarm()
             operation.judge(detent, outcome)
@@ -53,11 +54,6 @@ def test_fault_f4_a_disk_that_is_full_at_any_single_write_costs_a_503_at_most(
     assert sound(tmp_path)
 
 
-def full_at_writes(step: str) -> None:
-    if step == "write":
-        full("write")
-
-
 @pytest.mark.parametrize("fault", [broken, full], ids=["EIO", "ENOSPC"])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_fault_f5_a_disk_that_fails_at_any_write_or_sync_ends_writing_until_the_next_start(
@@ -65,7 +61,7 @@ def test_fault_f5_a_disk_that_fails_at_any_write_or_sync_ends_writing_until_the_
 ) -> None:
     operation = OPERATIONS[name]
     for at in count(1, STRIDE):
-        with running(tmp_path, keys_folder, "sqlite", sqlite={"vfs": disk.name}) as detent:
+        with running(tmp_path, keys_folder, on_sqlite(tmp_path, vfs=disk.name)) as detent:
             given = operation.prepare(detent)
             disk.arm(at, fault)
             outcome, _ = asked(detent, operation, given)

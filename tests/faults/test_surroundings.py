@@ -18,7 +18,7 @@ import pytest
 from tests.cli.conftest import DETENT, PLAIN, process
 from tests.faults.nodes import Installation, Node
 from tests.faults.stepping import SteppingDisk, broken
-from tests.serving import running
+from tests.serving import on_sqlite, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
 FEW: Final = 64
@@ -37,7 +37,7 @@ def unavailable(answer: httpx.Response) -> bool:
 def test_fault_f22_a_lock_that_another_process_holds_is_waited_for_or_503_and_never_told(
     tmp_path: Path, keys_folder: Path
 ) -> None:
-    with running(tmp_path, keys_folder, "sqlite", sqlite={"patience": 0.5}) as detent:
+    with running(tmp_path, keys_folder, on_sqlite(tmp_path, patience=0.5)) as detent:
         token = detent.sign_in()["refresh_token"]
         with closing(apsw.Connection(str(tmp_path / "detent.db"))) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -51,7 +51,7 @@ def test_fault_f22_a_lock_that_another_process_holds_is_waited_for_or_503_and_ne
 
 
 def test_a_lock_that_is_let_go_of_in_time_is_not_noticed(tmp_path: Path, keys_folder: Path) -> None:
-    with running(tmp_path, keys_folder, "sqlite", sqlite={"patience": 25}) as detent:
+    with running(tmp_path, keys_folder, on_sqlite(tmp_path, patience=25)) as detent:
         token = detent.sign_in()["refresh_token"]
         path = str(tmp_path / "detent.db")
         with closing(apsw.Connection(path)) as other:
@@ -66,7 +66,7 @@ def test_fault_f6_keys_and_metadata_are_served_when_nothing_can_be_written_any_m
     tmp_path: Path, keys_folder: Path
 ) -> None:
     disk = SteppingDisk(f"broken {tmp_path.name}")
-    with running(tmp_path, keys_folder, "sqlite", sqlite={"vfs": disk.name}) as detent:
+    with running(tmp_path, keys_folder, on_sqlite(tmp_path, vfs=disk.name)) as detent:
         token = detent.sign_in()["refresh_token"]
         disk.arm(1, broken)
         assert unavailable(detent.refresh("testclient", token))

@@ -1,5 +1,6 @@
 """The promises of docs/honest.md: who keeps to a promised kind is never signed out."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,14 @@ import pytest
 from tests.honest.figures import GROUPS, PROMISED, Run
 
 pytestmark = pytest.mark.slow
+REFRESHES = int(os.environ.get("HONEST_REFRESHES", "20000"))
 
 STRICT = "browser app (strict), unmodified SDK"
 
 
 @pytest.fixture(scope="module")
 def run() -> Run:
-    return Run("detent", 100_000)
+    return Run("detent", REFRESHES)
 
 
 @pytest.mark.parametrize("group", PROMISED)

@@ -7,6 +7,7 @@ with StoreUnavailable. The loop never waits for a lock: a busy file is tried aga
 """
 
 import asyncio
+import errno
 import logging
 import os
 from collections import deque
@@ -237,8 +238,9 @@ class GroupCommit:
             self._wake()
 
     def _failed(self, batch: list[_Write], error: BaseException) -> None:
+        full = self._is_full(error)
         self._leave_transaction()
-        if isinstance(error, apsw.FullError):
+        if full:
             ending = [write for write in batch if write.only_ends]
             if ending and self._reserve.release():
                 self._writes.extendleft(reversed(ending))
@@ -246,8 +248,14 @@ class GroupCommit:
             else:
                 self._reserve.refill()
         _refuse(batch, error)
-        if isinstance(error, apsw.IOError):
+        if isinstance(error, apsw.IOError) and not full:
             self._break(error)
+
+    def _is_full(self, error: BaseException) -> bool:
+        """A quota that is used up is a full disk as well; SQLite calls it a write that failed."""
+        if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_WRITE:
+            return self._db.system_errno == errno.EDQUOT
+        return isinstance(error, apsw.FullError)
 
     def _affordable(self, batch: list[_Write]) -> list[_Write]:
         """All of it, or while the disk is full what only ends something; the rest is refused."""
