@@ -8,7 +8,7 @@ import pytest
 from tests.honest.figures import GROUPS, PROMISED, Run
 
 pytestmark = pytest.mark.slow
-REFRESHES = int(os.environ.get("HONEST_REFRESHES", "20000"))
+REFRESHES = int(os.environ.get("HONEST_REFRESHES", "10000"))
 
 STRICT = "browser app (strict), unmodified SDK"
 
