@@ -27,7 +27,8 @@ from tests.cli.conftest import DETENT, PLAIN, Process, process
 ISSUER: Final = "https://id.example/"
 API: Final = "https://api.example/"
 HOST: Final = {"Host": "id.example"}
-BACK: Final = 60.0  # seconds from a start until the test gives up
+BACK: Final = 300.0  # seconds until a test gives up waiting for an answer
+PAUSE: Final = (0.05, 0.15)  # seconds; clients that ask without one leave a starting server no processor
 TIME_OUT: Final = 6.0  # seconds; longer than a node's patience with its store
 
 
@@ -143,7 +144,7 @@ class Crowd:
             else:
                 if answer and answer.status_code != 503:
                     self.failed.append(f"{answer.status_code} {answer.text}")
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(random.uniform(*PAUSE))  # noqa: S311
 
     async def _ask(
         self, http: httpx.AsyncClient, form: dict[str, str], *, promised: bool = False

@@ -18,8 +18,6 @@ ELSEWHERE: Final = {  # file, and what the test in it says
     "F23": ("webhooks/", "test_an_endpoint_that_does_not_answer_2xx_gets_the_event_again_later"),
 }
 UNPROVED: Final = {
-    "F18": "10,000 clients in one second need machines of their own",
-    "F19": "no memory limit is set in a test; a process that is killed for want of memory is F1",
     "F21": "a soak takes days",
 }
 
