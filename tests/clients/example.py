@@ -26,8 +26,9 @@ from detent.keys.file import FileKeys
 from detent.system import SystemEntropy
 from detent.testing.clock import ManualClock
 from detent.testing.server import Loopback
-from tests.cli.conftest import DETENT, PLAIN, SECONDS
+from tests.cli.conftest import DETENT, PLAIN
 from tests.clients.pages import PAGES
+from tests.clients.program import PATIENCE
 from tests.serving import SECRET, Detent, running, trust
 
 AGO: Final = 8 * 60  # seconds; mod_auth_openidc lets an ID token be ten minutes old
@@ -69,7 +70,7 @@ class Example:
     def _detent(self, *words: str) -> dict[str, Any]:
         """The command line in a process of its own, as a person beside the server uses it."""
         command = [*DETENT, *words, "--data", str(self._data), "--json"]
-        done = subprocess.run(command, env=PLAIN, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = subprocess.run(command, env=PLAIN, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == 0, done.stderr
         document: dict[str, Any] = json.loads(done.stdout)
         return document
