@@ -423,7 +423,7 @@ class House:
         consent = ConsentPage(look, door, visitors, dispatcher, self.consents, self.issuing, directory)
         logout = LogoutPage(look, door, visitors, self.end_session, store, directory)
         account = AccountPage(
-            look, door, visitors, dispatcher, sessions, self.consents, self.ending, self.issuing, outside.directory
+            self.issuer, look, door, visitors, dispatcher, sessions, self.consents, self.ending, self.issuing, directory
         )
         device_page = DevicePage(
             look, door, visitors, dispatcher, self.consents, self.devices, self.issuing, directory, outside.entropy

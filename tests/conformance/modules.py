@@ -82,6 +82,10 @@ RP_LOGOUT: Final = tuple(
         "-query-added-to-post-logout-redirect-uri", "-bad-id-token-hint",
     )
 )  # fmt: skip
+BACKCHANNEL_LOGOUT: Final = (
+    "oidcc-backchannel-logout-discovery-endpoint-verification", "oidcc-backchannel-rp-initiated-logout",
+)  # fmt: skip
+THIRD_PARTY_LOGIN: Final = ("oidcc-3rd_party-init-login", "oidcc-3rd_party-init-login-nohttps")
 
 _DYNAMIC, _BY_KEY = Variant("dynamic"), Variant(auth="private_key_jwt")
 _DYNAMIC_BY_KEY = Variant("dynamic", "private_key_jwt")
@@ -99,11 +103,14 @@ PLANS: Final[dict[str, Plan]] = {
         _DYNAMIC_BY_KEY, (*COMPREHENSIVE, *BY_KEY, *BY_REGISTERING, *BY_REGISTERING_A_KEY)
     ),
     "rp-initiated-logout": Plan(Variant(), RP_LOGOUT),
+    "backchannel-rp-initiated-logout": Plan(Variant(), BACKCHANNEL_LOGOUT),
+    "3rdparty-init-login": Plan(_DYNAMIC, THIRD_PARTY_LOGIN),
 }
 SIZES: Final = {
     "config": 1, "basic, static": 35, "basic, dynamic": 38, "formpost-basic, static": 35, "formpost-basic, dynamic": 38,
     "dynamic": 23, "comprehensive, static": 36, "comprehensive, dynamic": 51, "comprehensive, static, by key": 37,
-    "comprehensive, dynamic, by key": 54, "rp-initiated-logout": 11,
+    "comprehensive, dynamic, by key": 54, "rp-initiated-logout": 11, "backchannel-rp-initiated-logout": 2,
+    "3rdparty-init-login": 2,
 }  # fmt: skip
 VARIANTS: Final = tuple(dict.fromkeys(plan.variant for plan in PLANS.values()))
 

@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from msgspec.structs import replace
@@ -65,6 +67,20 @@ def told(page: Page, list_id: str) -> str:
 
 def values(page: Page, name: str) -> list[str]:
     return re.findall(rf'<button name="{name}" value="([^"]*)"', page.text)
+
+
+def test_oidcc_core_4_an_app_that_says_where_it_begins_a_sign_in_is_a_link_there_that_tells_nothing_of_the_person(
+    ada: People,
+) -> None:
+    ada.tokens(ada.laptop)
+    assert 'href="https://' not in ada.account().text
+    spa = ada.detent.thread.call(ada.detent.store.client("spa"))
+    extra = {"initiate_login_uri": "https://spa.example/start?tenant=1&iss=other"}
+    ada.detent.apply(ReplaceClient(replace(spa, extra=extra, version=spa.version + 1)))
+    links = re.findall(r'href="(https://[^"]*)"', ada.account().text)
+    issuer = quote(ada.detent.issuer, safe="")
+    assert [unescape(link) for link in links] == [f"https://spa.example/start?tenant=1&iss={issuer}"] * 2
+    ada.detent.apply(ReplaceClient(replace(spa, version=spa.version + 2)))
 
 
 def test_devices_with_their_apps_the_present_one_first_and_marked(ada: People) -> None:

@@ -20,9 +20,10 @@ AuthMethod = Literal[
     "none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
 ]  # fmt: skip
 
-# Members of `extra` that more than one room reads; features declare them (`openid`, `backchannel_logout`).
+# Members of `extra` that more than one room reads; features declare them.
 ID_TOKEN_ALG: Final = "id_token_signed_response_alg"
 BACKCHANNEL_LOGOUT_URI: Final = "backchannel_logout_uri"
+INITIATE_LOGIN_URI: Final = "initiate_login_uri"
 USERINFO_ALG: Final = "userinfo_signed_response_alg"
 REQUIRE_NONCE: Final = "require_nonce"
 REQUEST_OBJECT_ALG: Final = "request_object_signing_alg"  # declared by `jar`

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from detent.core.client import LOOPBACK_HOSTS, REQUIRE_NONCE, AuthMethod, Client, check_redirect_uri
+from detent.core.client import INITIATE_LOGIN_URI, LOOPBACK_HOSTS, REQUIRE_NONCE, AuthMethod, Client, check_redirect_uri
 from detent.core.errors import InvalidClientMetadata, InvalidRedirectUri
 from detent.core.policy import ClientKind
 from detent.core.scope import parse_scope
@@ -46,7 +46,7 @@ OWN_MEMBERS: Final[Mapping[str, Any]] = {
     "software_id": str,
     "software_version": str,
     "software_statement": str,
-    "initiate_login_uri": str,
+    INITIATE_LOGIN_URI: str,
 }
 
 

@@ -16,7 +16,7 @@ from detent.client_auth.flood import Flood
 from detent.client_auth.initial_tokens import InitialTokens
 from detent.core.base64url import base64url
 from detent.core.changes import Part
-from detent.core.client import REQUEST_OBJECT_ALG, REQUIRE_NONCE, Client, check_shown_uri
+from detent.core.client import INITIATE_LOGIN_URI, REQUEST_OBJECT_ALG, REQUIRE_NONCE, Client, check_shown_uri
 from detent.core.errors import (
     Conflict,
     InvalidClientMetadata,
@@ -211,10 +211,10 @@ def _digest(token: str) -> bytes:
 
 async def _check(client: Client) -> None:
     """Raises InvalidClientMetadata."""
-    initiating = client.extra.get("initiate_login_uri", "")
+    initiating = client.extra.get(INITIATE_LOGIN_URI, "")
     check_shown_uri(initiating)
     if initiating.lower().startswith("http:"):
-        raise InvalidClientMetadata("initiate_login_uri must be https, on loopback too (OpenID Registration 2).")
+        raise InvalidClientMetadata(f"{INITIATE_LOGIN_URI} must be https, on loopback too (OpenID Registration 2).")
     if len(msgspec.json.encode(client.extra)) > MAX_BYTES:
         raise InvalidClientMetadata(f"The metadata is longer than {MAX_BYTES} bytes.")
 

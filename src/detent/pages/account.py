@@ -27,7 +27,7 @@ from detent.grants.issuing import Issuing
 from detent.identity.consents import Consents
 from detent.identity.sessions import Sessions
 from detent.pages import words
-from detent.pages.app_card import name_of
+from detent.pages.app_card import name_of, start_of
 from detent.pages.door import FormDoor
 from detent.pages.endings import recently_ended, why_app_over
 from detent.pages.rendering import Rendering
@@ -40,10 +40,11 @@ TROUBLE_SHOWN_FOR: Final = 30 * 86400
 
 
 class AppHere(msgspec.Struct, frozen=True):
-    """An app that stays signed in: one family."""
+    """An app that stays signed in: one family. `start` is where it begins a sign-in, if it says."""
 
     key: str
     name: str
+    start: str
     first: Instant
     last: Instant
 
@@ -63,6 +64,7 @@ class Device(msgspec.Struct, frozen=True):
 class Allowed(msgspec.Struct, frozen=True):
     client_id: str
     name: str
+    start: str
     given_at: Instant
     asked: tuple[words.Asked, ...]
 
@@ -76,6 +78,7 @@ class Trouble(msgspec.Struct, frozen=True):
 class AccountPage:
     def __init__(
         self,
+        issuer: str,
         rendering: Rendering,
         door: FormDoor,
         visitors: Visitors,
@@ -86,6 +89,7 @@ class AccountPage:
         issuing: Issuing,
         directory: Directory,
     ) -> None:
+        self._issuer = issuer
         self._rendering = rendering
         self._door = door
         self._visitors = visitors
@@ -170,9 +174,10 @@ class AccountPage:
         over = {each.sid: why_session_over(each, present, now) for each in sessions}
         why = [why_app_over(each, clients.get(each.authorization.client_id), present, over, now) for each in families]
         live = [each for each, ended in zip(families, why, strict=True) if each.generation and not ended]
-        devices = [_device(each, session, live, clients) for each in sessions if not over[each.sid]]
+        apps = [(each.authorization.session_id, self._app(each, clients)) for each in live]
+        devices = [_device(each, session, apps) for each in sessions if not over[each.sid]]
         there = {device.sid for device in devices}
-        elsewhere = [_app(each, clients) for each in live if each.authorization.session_id not in there]
+        elsewhere = [app for sid, app in apps if sid not in there]
         body = self._rendering.page(
             "account",
             person=person,
@@ -203,20 +208,21 @@ class AccountPage:
         client = await self._store.client(consent.client_id)
         apis = [await self._issuing.api(place) for place in consent.leave if place]
         asked = words.asked_for(consent.leave, [api for api in apis if api])
-        return Allowed(consent.client_id, _shown(client, consent.client_id), consent.given_at, asked)
+        start = start_of(client, self._issuer) if client else ""
+        return Allowed(consent.client_id, _shown(client, consent.client_id), start, consent.given_at, asked)
+
+    def _app(self, family: Family, clients: dict[str, Client]) -> AppHere:
+        granted = family.authorization
+        client = clients[granted.client_id]
+        start = start_of(client, self._issuer)
+        return AppHere(family.key.text, name_of(client), start, granted.created_at, family.last_used_at)
 
 
-def _device(each: Session, current: Session, live: Sequence[Family], clients: dict[str, Client]) -> Device:
-    apps = tuple(_app(family, clients) for family in live if family.authorization.session_id == each.sid)
+def _device(each: Session, current: Session, live: Sequence[tuple[str | None, AppHere]]) -> Device:
+    apps = tuple(app for sid, app in live if sid == each.sid)
     last = max([each.life.last_used_at, *(app.last for app in apps)])
     whence = words.whence(each.origin.network)
     return Device(each.sid, each.device, each.sid == current.sid, each.created_at, last, whence, apps)
-
-
-def _app(family: Family, clients: dict[str, Client]) -> AppHere:
-    granted = family.authorization
-    name = name_of(clients[granted.client_id])
-    return AppHere(family.key.text, name, granted.created_at, family.last_used_at)
 
 
 def _trouble(families: Sequence[Family], clients: dict[str, Client], now: Instant) -> list[Trouble]:

@@ -4,7 +4,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from detent.core.client import DOCUMENT, LOOPBACK_HOSTS, Client
+from detent.core.client import DOCUMENT, INITIATE_LOGIN_URI, LOOPBACK_HOSTS, Client
+from detent.endpoints.response_modes import with_parameters
 from detent.pages import words
 
 
@@ -44,6 +45,15 @@ def card_of(client: Client, redirect_uri: str = "") -> AppCard:
     vouched = (urlsplit(client.client_id).hostname or "") if client.registered_by == DOCUMENT else ""
     stranger = bool(client.registered_by)
     return AppCard(name_of(client), site, client.logo_uri, client.policy_uri, client.tos_uri, stranger, vouched)
+
+
+def start_of(client: Client, issuer: str) -> str:
+    """Where the app begins a sign-in here on its own (OpenID Connect Core §4); empty where it named no such place.
+
+    It is told who leads there and nothing of the person: a link needs no `login_hint` where the session answers.
+    """
+    uri = client.extra.get(INITIATE_LOGIN_URI, "")
+    return with_parameters(uri, {"iss": issuer}) if uri else ""
 
 
 def name_of(client: Client) -> str:
