@@ -1,4 +1,4 @@
-"""A store that fails in the middle of a rotation or a redemption (rows T8, C12), and guessing (C14).
+"""A store that fails in the middle of a rotation or a redemption (rows T8, X3, C12), and guessing (C14).
 
 What the database does at each of its own failures is asked in tests/stores; here it is what the client is told.
 """
@@ -51,6 +51,20 @@ def test_attack_t8_rfc6749_5_2_a_write_that_failed_is_503_and_burns_nothing(
     detent.clock.advance(61)
     detent.refreshed(client, second["refresh_token"])
     assert active(detent, first, second) == [True, True]
+
+
+@pytest.mark.parametrize("failed", FAILURES)
+def test_attack_x3_rfc7009_2_2_1_a_revocation_that_was_not_written_is_never_called_done(
+    detent: Detent, failed: Failed
+) -> None:
+    tokens = signed_in(detent, "web")
+    failing_once(detent, failed)
+    answer = detent.revoke(tokens["refresh_token"], "web")
+    assert_refused(answer, "temporarily_unavailable", 503)
+    assert int(answer.headers["retry-after"]) > 0
+    assert active(detent, tokens) == [failed == "before the commit"]
+    assert detent.revoke(tokens["refresh_token"], "web").status_code == 200
+    assert active(detent, tokens) == [False]
 
 
 @pytest.mark.sqlite

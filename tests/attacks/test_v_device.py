@@ -157,6 +157,14 @@ def test_attack_v1_rfc8628_5_1_guesses_are_counted_and_the_right_code_is_refused
     assert "user-code" in typed(phone, begun(home)).texts
 
 
+def test_attack_v1_rfc8628_6_1_a_code_to_type_is_drawn_from_2_to_the_34(home: Detent) -> None:
+    """Eight of twenty letters, each as likely as another."""
+    codes = [begun(home)["user_code"].replace("-", "") for _ in range(60)]
+    assert {len(code) for code in codes} == {8}
+    assert set("".join(codes)) == set("BCDFGHJKLMNPQRSTVWXZ"), "20^8 is more than 2^34"
+    assert len(set(codes)) == len(codes)
+
+
 def test_attack_v2_rfc8628_3_5_who_asks_too_fast_is_told_so_and_waits_longer_each_time(
     home: Detent, phone: Browser
 ) -> None:
