@@ -105,6 +105,7 @@ class Crowd:
         self._credentials = installation.clients[client]
         self._recorder = Recorder(SystemClock())
         self._stop = False
+        self._door = asyncio.Semaphore(2)  # hashes take turns: who waits too long for one asks for it twice
         self.urls: list[str] = []
         self.answered: list[float] = []  # when a refresh was answered with tokens, time.monotonic()
         self.refused: list[str] = []
@@ -125,7 +126,8 @@ class Crowd:
 
     async def _sign_in(self, http: httpx.AsyncClient) -> str:
         while True:
-            answer = await self._ask(http, {"grant_type": "password", **self._installation.person})
+            async with self._door:
+                answer = await self._ask(http, {"grant_type": "password", **self._installation.person})
             if answer and answer.status_code == 200:
                 return str(answer.json()["refresh_token"])
             await asyncio.sleep(0.05)
