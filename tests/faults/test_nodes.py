@@ -96,6 +96,25 @@ def test_attack_t2_of_24_at_three_nodes_with_an_overlap_all_get_one_successor(
     assert len({answer.json()["refresh_token"] for answer in answers}) == 1
 
 
+def test_attack_t2_of_24_at_three_nodes_that_turn_and_revoke_one_token_the_revocation_wins(
+    installation: Installation, three: list[Node]
+) -> None:
+    token, key = tokens(installation, three[0])["refresh_token"], "k" * 22
+
+    def ask(number: int) -> httpx.Response:
+        if number % 2:
+            return refresh(installation, three[number % 3], token, retry_key=key)
+        return three[number % 3].ask("/oauth/revoke", installation.clients["strict"], token=token)
+
+    answers = at_once(ask)
+    assert {answer.status_code for answer in answers[::2]} == {200}
+    assert {answer.status_code for answer in answers[1::2]} <= {200, 400, 429}
+    heads = {answer.json()["refresh_token"] for answer in answers[1::2] if answer.status_code == 200}
+    assert len(heads) <= 1
+    for dead in (token, *heads):
+        assert refresh(installation, three[1], dead).status_code == 400
+
+
 def test_a_client_that_is_disabled_is_refused_by_every_node_within_a_second(
     installation: Installation, three: list[Node]
 ) -> None:
