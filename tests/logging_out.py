@@ -2,6 +2,7 @@
 
 import asyncio
 import queue
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from joserfc import jwt
+from joserfc.errors import SecurityWarning
 from joserfc.jwk import KeySet
 
 from detent.core.changes import InsertClient
@@ -77,10 +79,13 @@ def app(
     """A client of this name whose logout tokens come to the receiver; `at` serves one that outlives the house."""
     receiver = LogoutReceiver(*statuses)
     (at or detent.thread).serve(receiver, receiver.at)
-    keys: Any = detent.house.outside.keys
-    metadata = {"backchannel_logout_uri": receiver.url, **extra}
-    detent.apply(InsertClient(client(name, kind, keys, extra=metadata)))
+    register(detent, name, receiver.url, kind, **extra)
     return receiver
+
+
+def register(detent: Detent, name: str, uri: str, kind: Any = "native", **extra: Any) -> None:
+    keys: Any = detent.house.outside.keys
+    detent.apply(InsertClient(client(name, kind, keys, extra={"backchannel_logout_uri": uri, **extra})))
 
 
 def deliver(detent: Detent) -> None:
@@ -95,7 +100,9 @@ def backlog(detent: Detent) -> int:
 def claims_of(detent: Detent, token: str, name: str, algs: tuple[str, ...] = ("RS256",)) -> dict[str, Any]:
     """OpenID Connect Back-Channel Logout §2.6, as an app checks it, by the published keys."""
     keys = KeySet.import_key_set(detent.http.get("/.well-known/jwks.json").json())
-    read = jwt.decode(token, keys, algorithms=list(algs))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SecurityWarning)  # that EdDSA will be called Ed25519
+        read = jwt.decode(token, keys, algorithms=list(algs))
     claims = dict(read.claims)
     assert read.header["typ"] == "logout+jwt"
     assert (claims["iss"], claims["aud"]) == (detent.issuer, name)

@@ -10,7 +10,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 COUNTS: Final = {"A": 9, "C": 14, "D": 12, "H": 14, "J": 19, "K": 12, "R": 18, "T": 27, "U": 6, "V": 7, "X": 12}
 MORE: Final = (
-    "M3", "M4", "M5", "S1", "S2", "S3", "S4", "S5", "S6", "S8", "F2", "F3", "F4", "F5", "F10", "F12", "F24",
+    "M3", "M4", "M5", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "F2", "F3", "F4", "F5", "F10", "F12", "F24",
     "L3", "L4", "L5", "L6", "L7", "L8", "L10",
 )  # fmt: skip
 ROWS: Final = (*(f"{letter}{n}" for letter, count in COUNTS.items() for n in range(1, count + 1)), *MORE)

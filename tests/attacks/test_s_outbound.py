@@ -1,7 +1,7 @@
 """Attacks through addresses that somebody else names (rows S2, S3, S5), over HTTP: fetched once, never inward, no word.
 
-The guard itself is asked in tests/webhooks/test_outbound.py. S8 comes with sign-in at other providers, and S7 is of the
-back-channel logout.
+The guard itself is asked in tests/webhooks/test_outbound.py. S8 comes with sign-in at other providers, and S7
+is in test_s_logout.py.
 """
 
 import asyncio

@@ -165,7 +165,7 @@ LOGOUT_EVENT: dict[str, Any] = {"http://schemas.openid.net/event/backchannel-log
 
 
 def other_kinds(detent: Detent, forge: Forge) -> dict[str, str]:
-    """Everything genuine that is no access token. Logout tokens come with logout: this one is signed as it will be."""
+    """Everything genuine that is no access token. A logout token that was really sent is in test_s_logout.py."""
     tokens = detent.sign_in(scope="openid read")
     code = detent.code("app")
     raw = tokens["refresh_token"].removeprefix("dtrt_")

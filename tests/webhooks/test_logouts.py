@@ -298,3 +298,15 @@ def test_what_was_owed_at_a_crash_is_sent_after_the_restart_and_nothing_is_lost_
             assert {claims_of(detent, token, "chat")["sid"] for token in chat.all()} == expected
             assert claims_of(detent, hanging.one(), "hanging")["sid"] == sid_of(tokens["hanging"])
             assert backlog(detent) == 0
+
+
+def test_one_sid_in_every_id_token_access_token_and_introspection_of_a_session(detent: Detent) -> None:
+    _, tokens = signed_in(detent, "web", "app", scope="openid read")
+    sid = sid_of(tokens["web"])
+    assert sid_of(tokens["app"]) == sid
+    detent.clock.advance(60)
+    for answer in (tokens["web"], detent.refreshed("web", tokens["web"]["refresh_token"])):
+        assert unverified(answer["id_token"])["sid"] == unverified(answer["access_token"])["sid"] == sid
+        assert detent.introspect(answer["access_token"], "web")["sid"] == sid
+        assert detent.introspect(answer["refresh_token"], "web")["sid"] == sid
+    assert "sid" not in detent.introspect(detent.sign_in()["refresh_token"]), "a password grant has no session"

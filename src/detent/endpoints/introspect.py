@@ -21,7 +21,7 @@ from detent.tokens.handle import Handles, RefreshHandle, is_of
 from detent.web.respond import json_private
 
 INACTIVE: Final = {"active": False}
-_TOLD: Final = ("iss", "sub", "aud", "client_id", "scope", "iat", "exp", "jti", "cnf", "auth_time", "acr", "amr")
+_TOLD: Final = ("iss", "sub", "aud", "client_id", "scope", "iat", "exp", "jti", "cnf", "auth_time", "acr", "amr", "sid")
 
 
 class IntrospectionEndpoint:
@@ -94,9 +94,9 @@ def _access_token(live: LiveAccessToken) -> dict[str, Any]:
 
 def _refresh_claims(family: Family, sub: str) -> dict[str, Any]:
     authorization = family.authorization
-    cnf = authorization.cnf.claim()
+    known = {"cnf": authorization.cnf.claim(), "sid": authorization.session_id}
     return {
-        **({"cnf": cnf} if cnf else {}),
+        **{name: value for name, value in known.items() if value},
         "active": True,
         "token_type": "refresh_token",
         "client_id": authorization.client_id,

@@ -30,6 +30,7 @@ log = logging.getLogger("detent.webhooks")
 AT_ONCE: Final = 32
 AT_ONE_APP: Final = 4
 PORTION: Final = 200
+PORTIONS: Final = 10  # looked through in one round
 TAKEN: Final = (200, 204)  # §2.8; the second is what some frameworks make of an empty answer
 REFUSED: Final = 400
 _HEADERS: Final = {"content-type": "application/x-www-form-urlencoded", "user-agent": "detent"}
@@ -70,13 +71,13 @@ class LogoutCourier:
         await self._endings.look()
         now, after = self._clock.now(), ""
         self._resting = {app: until for app, until in self._resting.items() if now < until}
-        while len(self._rounds) < AT_ONCE:
+        for _ in range(PORTIONS):
             records = await self._directory.records(OWED, after=after, limit=PORTION)
             due = [record for record in records if due_at(record) <= now]
             await self._put_off([record for record in due if owed(record).client_id in self._resting])
             for record in due:
                 self._start(record)
-            if len(due) < PORTION:
+            if len(due) < PORTION or len(self._rounds) >= AT_ONCE:
                 return
             after = due[-1].key
 
