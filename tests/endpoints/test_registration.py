@@ -8,9 +8,10 @@ import httpx
 import pytest
 
 from detent.client_auth.flood import WINDOW
+from detent.core.client import OPEN
 from detent.core.ids import Seconds
 from detent.core.policy import DAY
-from detent.features.registration import AT_ONE_NETWORK, OPEN
+from detent.features.registration import AT_ONE_NETWORK
 from detent.testing.server import ServerThread
 from detent.web.outbound import LOOPBACK, Outbound
 from tests.attacks.outcomes import assert_refused
@@ -251,6 +252,22 @@ def test_attack_m3_anybody_registers_only_so_often_and_never_a_machine(anybody: 
     assert anybody.ask(PUBLIC, anybody.token()).status_code == 201, "a token is not anybody"
     anybody.detent.clock.advance(WINDOW)
     assert anybody.ask(PUBLIC).status_code == 201
+
+
+@pytest.mark.parametrize("member", ["id_token_signed_response_alg", "userinfo_signed_response_alg"])
+def test_a_client_that_nobody_vouched_for_brings_no_other_keys_into_the_set(tmp_path: Path, member: str) -> None:
+    """auth0-python reads no key set that holds another key than RSA: anybody could keep everybody out."""
+    with running(tmp_path, tmp_path / "keys", registering="open") as served:
+        anybody = Registering(served)
+        for change in ({member: "ES256"}, {"request_object_encryption_alg": "ECDH-ES"}):
+            refused = anybody.ask({**WEB, **change})
+            assert (refused.status_code, refused.json()["error"]) == (400, "invalid_client_metadata")
+            assert "is not in use" in refused.json()["error_description"]
+        assert {key["kty"] for key in served.http.get("/.well-known/jwks.json").json()["keys"]} == {"RSA"}
+
+        assert anybody.ask({**WEB, member: "PS256"}).status_code == 201
+        assert anybody.ask({**WEB, member: "ES256"}, anybody.token()).status_code == 201, "the operator's word"
+        assert anybody.ask({**WEB, member: "ES256"}).status_code == 201, "now it is in use"
 
 
 def test_a_client_that_registered_itself_signs_people_in_after_their_consent(anybody: Registering) -> None:

@@ -19,11 +19,10 @@ from detent.cli.figures import watch_for_ever
 from detent.cli.mark import beat, beat_for_ever, served
 from detent.cli.office import Office
 from detent.cli.operation import Failure
-from detent.core.client import DOCUMENT
+from detent.core.client import DOCUMENT, OPEN
 from detent.core.errors import StoreUnavailable
 from detent.core.ids import Instant, Seconds
 from detent.core.policy import DAY, HOUR, MINUTE
-from detent.features.registration import OPEN
 from detent.keys.database import DatabaseKeys
 
 log = logging.getLogger("detent.serving")

@@ -28,6 +28,7 @@ USERINFO_ALG: Final = "userinfo_signed_response_alg"
 REQUIRE_NONCE: Final = "require_nonce"
 REQUEST_OBJECT_ALG: Final = "request_object_signing_alg"  # declared by `jar`
 
+OPEN: Final = "open"  # anybody, where registration is open
 DOCUMENT: Final = "document"  # what a client says of itself at the URL that is its id
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 REFUSED_SCHEMES: Final = frozenset({"javascript", "data", "vbscript", "file", "about", "blob", "ws", "wss", "ftp"})

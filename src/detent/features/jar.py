@@ -30,6 +30,7 @@ from detent.resource_server.errors import InvalidToken, Unavailable
 from detent.resource_server.fetch import Fetch
 from detent.resource_server.keys import VerificationKeys, is_kid
 from detent.resource_server.verify import Audience, Verifier, instant
+from detent.tokens.wanted_keys import provide
 
 ALGS: Final = ("RS256", "PS256", "ES256", "EdDSA")
 TYPES: Final = ("", "jwt", "oauth-authz-req+jwt")
@@ -197,7 +198,7 @@ def _published_by(keys: Keys) -> ClientCheck:
     async def check(client: Client) -> None:
         """The key is in the JWKS before anybody is to encrypt to it."""
         if alg := client.extra.get(ENCRYPTION_ALG):
-            await keys.provide(alg)
+            await provide(keys, alg, client)
 
     return check
 

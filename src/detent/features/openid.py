@@ -22,6 +22,7 @@ from detent.core.session import ACR_VALUES, Acr
 from detent.core.wishes import Place, Wishes, wishes_of
 from detent.ports import Keys
 from detent.registry import ClientCheck, Feature
+from detent.tokens.wanted_keys import provide
 
 IN_ID_TOKEN: Final = "scope_claims_in_id_token"
 MAX_AGE: Final = "default_max_age"
@@ -58,7 +59,7 @@ def _published_by(keys: Keys) -> ClientCheck:
         """The key of an algorithm is in the JWKS before the first token under it."""
         for name in (ID_TOKEN_ALG, USERINFO_ALG):
             if alg := client.extra.get(name):
-                await keys.provide(alg)
+                await provide(keys, alg, client)
 
     return check
 

@@ -16,7 +16,7 @@ from detent.client_auth.flood import Flood
 from detent.client_auth.initial_tokens import InitialTokens
 from detent.core.base64url import base64url
 from detent.core.changes import Part
-from detent.core.client import INITIATE_LOGIN_URI, REQUEST_OBJECT_ALG, REQUIRE_NONCE, Client, check_shown_uri
+from detent.core.client import INITIATE_LOGIN_URI, OPEN, REQUEST_OBJECT_ALG, REQUIRE_NONCE, Client, check_shown_uri
 from detent.core.errors import (
     Conflict,
     InvalidClientMetadata,
@@ -47,7 +47,6 @@ from detent.web.respond import BEARER_CHALLENGE, MissingToken, json_private
 
 PATH: Final = "/oidc/register"
 TOKEN_PREFIX: Final = "dtra_"
-OPEN: Final = "open"
 AT_ONE_NETWORK, EVERYWHERE = 20, 1000  # an hour
 MAX_BYTES: Final = 32 * 1024
 _ATTEMPTS: Final = 10

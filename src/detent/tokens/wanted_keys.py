@@ -1,0 +1,26 @@
+"""Keys of ours that a client's metadata ask for: each is published before the first token under it.
+
+Everybody reads the same key set, and some software reads none that holds another kind than RSA: docs/clients/.
+Rule: an operator may decide that for everybody, a client that nobody vouched for may not.
+"""
+
+from typing import Final
+
+from detent.core.api import SigningAlg
+from detent.core.client import DOCUMENT, OPEN, Client
+from detent.core.encryption import OwnAlg
+from detent.core.errors import InvalidClientMetadata
+from detent.ports import Keys
+
+_RSA: Final = frozenset({"RS256", "PS256", "RSA-OAEP-256"})
+
+
+async def provide(keys: Keys, alg: SigningAlg | OwnAlg, client: Client) -> None:
+    """Raises InvalidClientMetadata."""
+    unvouched = client.registered_by in (OPEN, DOCUMENT) and alg not in _RSA
+    if unvouched and not keys.public_jwks(frozenset({alg})):
+        raise InvalidClientMetadata(
+            f"{alg} is not in use at this server, and a client that registers itself does not bring it in: every other "
+            f"client would meet its key. Ask for one of {', '.join(sorted(_RSA))}."
+        )
+    await keys.provide(alg)
