@@ -31,7 +31,7 @@ from detent.keys.file import FileKeys
 from detent.stores.sqlite import SqliteStore
 from detent.system import SystemClock, SystemEntropy
 from detent.testing.server import Loopback
-from detent.web.server import serve_until_signal
+from detent.web.server import Served, serve_until_signal
 
 CLIENT_ID, CLIENT_SECRET, API = ClientId("bench"), "bench-secret", "https://api.example/"
 BATCH = 500
@@ -53,7 +53,7 @@ async def main(folder: Path, alg: SigningAlg, families: int, scope: tuple[str, .
     tokens = await seeded(house, keys, alg, families, scope)
     (folder / "tokens").write_text("\n".join(tokens))
     telling = asyncio.create_task(tell(store))
-    await serve_until_signal([(house.asgi, [loopback.socket])], lambda: say({"url": loopback.url}))
+    await serve_until_signal([Served(house.asgi, [loopback.socket])], lambda: say({"url": loopback.url}))
     await telling
     await store.close()
 

@@ -59,11 +59,11 @@ async def _serve(settings: Settings, as_json: bool) -> None:
             if settings.issuer.startswith("https:") and not settings.proxies:
                 log.warning("proxies is 0: to the throttle of sign-ins all people share the address of the proxy")
             figures_of(office)
-            served: list[Served] = [(office.house.asgi, [listener])]
+            served = [Served(office.house.asgi, [listener])]
             told = {"issuer": settings.issuer, "host": settings.host, "port": port_of(listener)}
             text = f"detent serves {settings.issuer} on {settings.host} port {told['port']}; data in {settings.data}"
             if for_operators:
-                served.append((office.house.operator_asgi, [for_operators]))
+                served.append(Served(office.house.operator_asgi, [for_operators]))
                 told["operator_port"] = port_of(for_operators)
                 text += f"; for operators: {settings.operator_address}"
             ending = Ending(

@@ -5,6 +5,7 @@ Rule: the only time that a served house knows is that of the clock it was built 
 """
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from detent.web.certificate import ServerCertificate
 from detent.web.server import Application, Server, listening, port_of
 
 T = TypeVar("T")
@@ -29,6 +31,9 @@ class Loopback:
         self.socket = listening("127.0.0.1", 0)
         self.certificate = certificate
         self.url = f"{'https' if certificate else 'http'}://{host}:{port_of(self.socket)}/"
+
+    def tls(self) -> ssl.SSLContext | None:
+        return ServerCertificate(self.certificate, self.certificate).context if self.certificate else None
 
 
 class ServerThread:
@@ -71,8 +76,7 @@ class ServerThread:
 
     def serve(self, application: Application, loopback: Loopback) -> None:
         """Serve until the thread ends; returns once connections are accepted."""
-        server = Server(application)
-        server.config.ssl_certfile = loopback.certificate
+        server = Server(application, loopback.tls())
         self._servers.append(server)
         done = self.submit(server.serve([loopback.socket]))
         self.submit(server.accepting.wait()).result(START_SECONDS)

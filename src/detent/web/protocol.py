@@ -12,6 +12,7 @@ import re
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
+from typing import Protocol as Shape
 
 import httptools
 from uvicorn.config import Config
@@ -32,6 +33,12 @@ _NO_HEADER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 §5.5: w
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+class Waiting(Shape):
+    """A connection that we wait for."""
+
+    def give_up(self, status: int) -> None: ...
+
+
 class State(ServerState):
     """What the connections of one server share; `waiting` are those that we wait for, the longest first."""
 
@@ -40,7 +47,7 @@ class State(ServerState):
         self.crowd = crowd
         self.most = most
         self.ending = False  # each answer says that its connection ends with it
-        self.waiting: dict[Protocol, None] = {}
+        self.waiting: dict[Waiting, None] = {}
 
     def has_room(self) -> bool:
         """Whether the connection that came may stay; another one may have to go for it."""
@@ -50,6 +57,9 @@ class State(ServerState):
         if longest:
             longest.give_up(503)
         return longest is not None
+
+    def given_up(self, status: int) -> None:
+        self.crowd.given_up[status] = self.crowd.given_up.get(status, 0) + 1
 
 
 class Protocol(asyncio.Protocol):
@@ -275,7 +285,7 @@ class Protocol(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._state.waiting.pop(self, None)
-        self._state.crowd.given_up[status] = self._state.crowd.given_up.get(status, 0) + 1
+        self._state.given_up(status)
         if not self._whole or status == 400:
             response = self._edge.unheard(status)
             self._transport.write(_head(response, (), close=True) + response.body)

@@ -11,10 +11,11 @@ import gc
 import resource
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import uvicorn
@@ -24,7 +25,6 @@ from detent.web.asgi import Crowd, Edge
 from detent.web.protocol import Protocol, State
 
 Application = Callable[..., Awaitable[None]]
-Served = tuple[Application, list[socket.socket]]
 BACKLOG: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 30
 DRAIN_SECONDS: Final = 7  # for the requests under way
@@ -58,14 +58,23 @@ def port_of(opened: socket.socket) -> int:
     return port
 
 
+class Served(NamedTuple):
+    """An application and where it is reached; with `tls` by https alone."""
+
+    application: Application
+    sockets: list[socket.socket]
+    tls: ssl.SSLContext | None = None
+
+
 class Server(uvicorn.Server):
     """Serves one application until `should_exit`; signals are left to whoever runs it."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, tls: ssl.SSLContext | None = None) -> None:
+        http: Any = Protocol if isinstance(application, Edge) else HttpToolsProtocol
         super().__init__(
             uvicorn.Config(
                 application,
-                http=Protocol if isinstance(application, Edge) else HttpToolsProtocol,
+                http=_secured(tls, http) if tls else http,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -87,6 +96,12 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _secured(tls: ssl.SSLContext, http: Callable[..., asyncio.Protocol]) -> Callable[..., asyncio.Protocol]:
+    from detent.web.handshake import Handshake
+
+    return lambda **named: Handshake(tls, http(**named), named["server_state"])
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -134,12 +149,12 @@ async def serve_until_signal(served: Sequence[Served], ready: Callable[[], None]
 
     Then the requests under way are finished, unless a second signal comes.
     """
-    servers = [Server(application) for application, _ in served]
+    servers = [Server(each.application, each.tls) for each in served]
     stop = _Stop(servers, ending, asyncio.get_running_loop())
     with _on_signal(stop):
         async with asyncio.TaskGroup() as running:
-            for server, (_, sockets) in zip(servers, served, strict=True):
-                running.create_task(server.serve(sockets))
+            for server, each in zip(servers, served, strict=True):
+                running.create_task(server.serve(each.sockets))
             for server in servers:
                 await server.accepting.wait()
             _settle()
