@@ -93,14 +93,18 @@ def test_the_apps_are_where_it_says_and_registered_there(running: Process) -> No
 
 def test_a_person_signs_in_at_the_web_app_as_printed(running: Process) -> None:
     with httpx.Client(follow_redirects=True) as browser:
-        page = browser.get(running.ready["demo_web_app"] + "sign-in")
-        hidden = dict(re.findall(r'name="(csrf|interaction)" value="([^"]*)"', page.text))
-        form = {**hidden, "username": "test", "password": "test", "login": "yes"}
-        home = browser.post(page.url.copy_with(query=None), data=form, headers={"origin": running.ready["issuer"][:-1]})
-        assert str(home.url) == running.ready["demo_web_app"]
-        assert "Test Person" in home.text
-        called = browser.post(f"{home.url}call-api", headers={"origin": str(home.url)[:-1]})
-        assert "This is the secret area." in called.text
+        signs_in_at_the_web_app(browser, running)
+
+
+def signs_in_at_the_web_app(browser: httpx.Client, running: Process) -> None:
+    page = browser.get(running.ready["demo_web_app"] + "sign-in")
+    hidden = dict(re.findall(r'name="(csrf|interaction)" value="([^"]*)"', page.text))
+    form = {**hidden, "username": "test", "password": "test", "login": "yes"}
+    home = browser.post(page.url.copy_with(query=None), data=form, headers={"origin": running.ready["issuer"][:-1]})
+    assert str(home.url) == running.ready["demo_web_app"]
+    assert "Test Person" in home.text
+    called = browser.post(f"{home.url}call-api", headers={"origin": str(home.url)[:-1]})
+    assert "This is the secret area." in called.text
 
 
 @pytest.mark.slow

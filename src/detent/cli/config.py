@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from detent.cli.certificates import certificate_problems
 from detent.cli.operation import Answer, answered, common_options, settings_from, show, table
 from detent.settings.declared import DECLARED, Setting, Settings, SettingsError
 from detent.settings.fitness import production_problems
@@ -55,7 +56,7 @@ def check(as_json: bool, data: str | None, config: Path | None) -> None:
 
     def work() -> Answer:
         settings = settings_from(config, data=data)
-        if problems := production_problems(settings):
+        if problems := [*production_problems(settings), *certificate_problems(settings)]:
             raise SettingsError(*problems)
         return Answer({"issuer": settings.issuer}, "`detent serve` can start with these settings.")
 
@@ -85,7 +86,7 @@ def _commented(setting: Setting) -> str:
 
 
 def _row(setting: Setting) -> str:
-    default = f"`{_toml(setting.default)}`" if setting.default != "" else "none"
+    default = f"`{_toml(setting.default)}`" if setting.default not in ("", None) else "none"
     told = " ".join(filter(None, (setting.about.sentence, setting.about.danger and f"**{setting.about.danger}**")))
     return f"| `{setting.name}` | `{setting.flag}`, `{setting.variable}` | {setting.expected} | {default} | {told} |\n"
 
@@ -93,7 +94,7 @@ def _row(setting: Setting) -> str:
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if isinstance(value, int) else f'"{value}"'
+    return str(value) if isinstance(value, int) else f'"{"" if value is None else value}"'
 
 
 def _document(setting: Setting, settings: Settings) -> dict[str, Any]:

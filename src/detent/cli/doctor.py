@@ -7,6 +7,7 @@ from typing import Final
 import click
 import msgspec
 
+from detent.cli.certificates import certificate_problems, near_its_end
 from detent.cli.clock import database_differs, refusal
 from detent.cli.mark import REFUSALS, mark_of, read_mark
 from detent.cli.office import STORE_FILE, Office
@@ -44,7 +45,8 @@ def _told(finding: Finding) -> str:
 
 async def _examined(office: Office) -> AsyncIterator[Finding]:
     settings = office.settings
-    yield Finding("the settings are fit for production", " ".join(map(str, production_problems(settings))))
+    wrong = [*production_problems(settings), *certificate_problems(settings)]
+    yield Finding("the settings are fit for production", " ".join(map(str, wrong)))
     yield Finding("the store is the one that was served last", await _rolled_back(office))
     if not settings.store:
         yield Finding("the store's file is sound", _refusal(lambda: check_copy(settings.data / STORE_FILE)))
@@ -54,6 +56,8 @@ async def _examined(office: Office) -> AsyncIterator[Finding]:
     yield Finding("the clock goes on from where the store was served last", refusal(office.clock.now(), latest))
     yield Finding("the signing keys are young enough", _keys(office))
     yield Finding("people's addresses are told apart", _proxies(office))
+    if settings.tls_certificate and not wrong:
+        yield Finding("the certificate is good for a while yet", near_its_end(settings))
 
 
 async def _rolled_back(office: Office) -> str:
@@ -87,6 +91,7 @@ def _keys(office: Office) -> str:
 
 
 def _proxies(office: Office) -> str:
-    if not office.settings.issuer.startswith("https:") or office.settings.proxies:
+    settings = office.settings
+    if not settings.issuer.startswith("https:") or settings.proxies or settings.tls_certificate:
         return ""
     return "proxies is 0, so all people share the address of the proxy. Set proxies to how many of yours there are."

@@ -7,6 +7,7 @@ In the directory: `detent.db`, if the store is not in PostgreSQL, `keys/`, if th
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 from detent.admin.families import Families
@@ -74,11 +75,12 @@ async def opened(
     password_grant: bool = True,
     create: bool = False,
     adopting: bool = False,
+    trusted: tuple[Path, ...] = (),
 ) -> AsyncIterator[Office]:
     """Raises StoreUnavailable or KeysError with what to do; without `create`, also where nothing is there yet.
 
     An operator may give a client the grant `password` whether or not the server offers it now. `adopting`: whatever
-    keys the settings name.
+    keys the settings name. `trusted` are files of authorities, beside those of the settings.
     """
     clock = SystemClock()
     store = await opened_store(settings, create=create)
@@ -87,7 +89,8 @@ async def opened(
         keys = await opened_keys(settings, store, clock, adopting=adopting)
         outside = Outside(store, store, keys, clock, SystemEntropy(), LogSink(), passwords)
         development = LOOPBACK if (settings.data / SECRETS_FILE).exists() else ()
-        outbound = Outbound((*outbound_networks(settings), *development))
+        authorities = (*((settings.extra_ca,) if settings.extra_ca else ()), *trusted)
+        outbound = Outbound((*outbound_networks(settings), *development), authorities=authorities)
         house = House(
             outside,
             issuer=issuer,

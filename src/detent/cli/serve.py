@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from detent.cli.certificates import certificate_problems, kept_current, server_certificate
 from detent.cli.choices import together
 from detent.cli.figures import figures_of
 from detent.cli.identity import join
@@ -35,11 +36,11 @@ setting_options = together(
 @click.command()
 @setting_options
 def serve(as_json: bool, config: Path | None, **flags: str | None) -> None:
-    """Serve in production: over loopback to a proxy that ends TLS."""
+    """Serve in production: with a certificate of its own, or over loopback to a proxy that ends TLS."""
 
     def start() -> None:
         settings = settings_from(config, **flags)
-        if problems := production_problems(settings):
+        if problems := [*production_problems(settings), *certificate_problems(settings)]:
             raise SettingsError(*problems)
         run(_serve(settings, as_json))
 
@@ -52,14 +53,15 @@ async def _serve(settings: Settings, as_json: bool) -> None:
         place = operator_place(settings)
         for_operators = _listening("operator_address", *place, settings, stack) if place else None
         stack.enter_context(logging_to(sys.stderr, settings.log_level))
+        certificate = server_certificate(settings)
         house = opened(settings, issuer=settings.issuer, password_grant=settings.password_grant, create=True)
         async with house as office:
             await _refuse_seeds(office)
             await join(settings, office.outside.store)
-            if settings.issuer.startswith("https:") and not settings.proxies:
+            if settings.issuer.startswith("https:") and not settings.proxies and not certificate:
                 log.warning("proxies is 0: to the throttle of sign-ins all people share the address of the proxy")
             figures_of(office)
-            served = [Served(office.house.asgi, [listener])]
+            served = [Served(office.house.asgi, [listener], certificate.context if certificate else None)]
             told = {"issuer": settings.issuer, "host": settings.host, "port": port_of(listener)}
             text = f"detent serves {settings.issuer} on {settings.host} port {told['port']}; data in {settings.data}"
             if for_operators:
@@ -69,7 +71,7 @@ async def _serve(settings: Settings, as_json: bool) -> None:
             ending = Ending(
                 settings.shutdown_delay, lambda: office.house.health.set("draining", "It is being stopped.")
             )
-            async with at_work(office):
+            async with at_work(office), kept_current(certificate):
                 await serve_until_signal(served, lambda: show(Answer(told, text), as_json), ending)
 
 

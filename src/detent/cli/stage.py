@@ -22,10 +22,11 @@ _ADVICE: Final = "Choose others: --port PORT (the demo API takes the next), or -
 
 
 class Place(msgspec.Struct, frozen=True):
-    """`wanted` is the port that was asked for, 0 for any."""
+    """`wanted` is the port that was asked for, 0 for any. By https it is called `localhost`, as certificates are."""
 
     sockets: list[socket.socket]
     wanted: int
+    https: bool = False
 
     @property
     def port(self) -> int:
@@ -33,7 +34,7 @@ class Place(msgspec.Struct, frozen=True):
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"https://localhost:{self.port}" if self.https else f"http://127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
@@ -55,22 +56,22 @@ class Stage(msgspec.Struct, frozen=True):
         return Apps(self.browser_app.origin, self.web_app.origin) if self.web_app else Apps(self.browser_app.origin)
 
 
-def built(port: int, with_web_app: bool, stack: ExitStack) -> Stage:
+def built(port: int, with_web_app: bool, stack: ExitStack, *, https: bool = False) -> Stage:
     """The places for an issuer on this port, 0 for free ones everywhere; the stack closes them. Raises Failure."""
-    issuer = _place(port, stack)
-    api = _place(min(port + 1, 65535) if port else 0, stack)
-    browser_app = _place(BROWSER_PORT if port else 0, stack, or_free=True)
-    web_app = _place(WEB_PORT if port else 0, stack, or_free=True) if with_web_app else None
+    issuer = _place(port, stack, https)
+    api = _place(min(port + 1, 65535) if port else 0, stack, https)
+    browser_app = _place(BROWSER_PORT if port else 0, stack, https, or_free=True)
+    web_app = _place(WEB_PORT if port else 0, stack, https, or_free=True) if with_web_app else None
     return Stage(issuer, api, browser_app, web_app)
 
 
-def _place(port: int, stack: ExitStack, *, or_free: bool = False) -> Place:
+def _place(port: int, stack: ExitStack, https: bool, *, or_free: bool = False) -> Place:
     try:
-        place = Place(loopback(port), port)
+        place = Place(loopback(port), port, https)
     except OSError as error:
         if not or_free:
             raise taken(port, error, _ADVICE) from None
-        place = Place(loopback(0), port)
+        place = Place(loopback(0), port, https)
     stack.callback(place.close)
     return place
 

@@ -1,5 +1,8 @@
 """The walk-through of development mode as lines for a shell: they work as they stand, pasted one after another."""
 
+import shlex
+from pathlib import Path
+
 _LINES = r"""
 # The password grant: testclient signs test in. -u sends the Basic header, base64 of testclient:secret.
 TOKENS=$(curl -s $ISSUER/oauth/token -u testclient:secret \
@@ -19,7 +22,9 @@ curl -s $ISSUER/oauth/token -u $MACHINE -d grant_type=client_credentials; echo
 """
 
 
-def shell_lines(issuer: str, demo_api: str, machine: str) -> str:
-    """For any POSIX shell with curl and sed; `machine` is client_id:client_secret."""
+def shell_lines(issuer: str, demo_api: str, machine: str, authority: Path | None = None) -> str:
+    """For any POSIX shell with curl and sed; `machine` is client_id:client_secret, `authority` whom curl believes."""
     where = f"ISSUER={issuer.rstrip('/')} API={demo_api.rstrip('/')} MACHINE={machine}\n"
+    if authority:
+        where += f"export CURL_CA_BUNDLE={shlex.quote(str(authority))}\n"
     return where + r"""member() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }""" + _LINES.rstrip()

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, request_response
 
 from detent.resource_server import BearerGuard, DPoP, Introspector, JwksCache, StatusLists, Verifier, claims
+from detent.resource_server.fetch import Fetch, fetch
 
 
 def demo_api(
@@ -27,17 +28,23 @@ def demo_api(
     origins: Sequence[str] = (),
     reached_at: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
+    fetch: Fetch = fetch,
 ) -> Starlette:
     """An ASGI application. `credentials` are the client id and secret with which it introspects; pages of `origins`
     may read its answers. Tokens that are bound to a key are taken where it is told the origins that it is `reached_at`.
     """
     client_id, client_secret = credentials
-    jwks = JwksCache(issuer + ".well-known/jwks.json", clock=clock)
-    lists = StatusLists(issuer, jwks, clock=clock)
+    jwks = JwksCache(issuer + ".well-known/jwks.json", fetch=fetch, clock=clock)
+    lists = StatusLists(issuer, jwks, fetch=fetch, clock=clock)
     here = Verifier(issuer=issuer, audience=audience)
     there = Verifier(issuer=issuer, audience=opaque_audience)
     introspector = Introspector(
-        issuer + "oauth/introspect", client_id=client_id, client_secret=client_secret, verifier=there, clock=clock
+        issuer + "oauth/introspect",
+        client_id=client_id,
+        client_secret=client_secret,
+        verifier=there,
+        fetch=fetch,
+        clock=clock,
     )
 
     dpop = DPoP(*reached_at) if reached_at else None

@@ -94,13 +94,13 @@ def fields_at(client_id: str, apps: Apps) -> ClientFields:
     """What is registered of this client because of where its app runs."""
     if client_id == BROWSER_APP:
         fields = _at(apps.browser, "callback", "silent")
-        return msgspec.structs.replace(fields, web_origins=(apps.browser, localhost(apps.browser)))
+        return msgspec.structs.replace(fields, web_origins=both_names(apps.browser))
     return _at(apps.web, "callback") if client_id == WEB_APP else ClientFields()
 
 
 def _at(origin: str, *callbacks: str) -> ClientFields:
     """`localhost` too, for an app of your own that takes the demo app's place."""
-    both = (origin, localhost(origin))
+    both = both_names(origin)
     return ClientFields(
         client_uri=f"{origin}/",
         logo_uri=f"{origin}/icon.svg",
@@ -111,8 +111,8 @@ def _at(origin: str, *callbacks: str) -> ClientFields:
     )
 
 
-def localhost(origin: str) -> str:
-    return origin.replace("127.0.0.1", "localhost")
+def both_names(origin: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((origin, origin.replace("127.0.0.1", "localhost"))))
 
 
 # Every standard claim of OpenID Connect Core §5.1; `preferred_username` is the name they sign in with.

@@ -30,7 +30,7 @@ class OwnOrigin:
     def __init__(self, app: ASGIApp, *, origin: str, policy: Mapping[str, Sequence[str]]) -> None:
         self._app = app
         self._origin = origin
-        self._netloc = urlsplit(origin).netloc
+        self._scheme, self._netloc, *_ = urlsplit(origin)
         directives: dict[str, Sequence[str]] = {"default-src": ("'none'",), "base-uri": ("'none'",), **policy}
         self._locks = {
             "content-security-policy": "; ".join(f"{name} {' '.join(given)}" for name, given in directives.items()),
@@ -44,7 +44,7 @@ class OwnOrigin:
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
         if headers.get("host") != self._netloc:
-            elsewhere = RedirectResponse(URL(scope=scope).replace(scheme="http", netloc=self._netloc))
+            elsewhere = RedirectResponse(URL(scope=scope).replace(scheme=self._scheme, netloc=self._netloc))
             return await elsewhere(scope, receive, send)
         if scope["method"] == "POST" and headers.get("origin") != self._origin:
             foreign = PlainTextResponse("This form is not from a page of this app.", 403)

@@ -7,10 +7,11 @@ Core §3.1, RP-Initiated Logout. Needs the extra `demo`; what it holds is in mem
 import json
 import re
 import secrets
+import ssl
 import time
 from collections import OrderedDict
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import httpx2
@@ -34,6 +35,9 @@ _FOLDER: Final = files("detent.demo")
 _CODE: Final = re.compile(r"[a-z_]{1,40}")
 
 
+Trust = ssl.SSLContext | Literal[True]  # whom it believes about hosts; True: whom the system does
+
+
 class Seat(msgspec.Struct):
     """What the server holds for one browser. `token` is Authlib's, `person` what the ID token and userinfo say."""
 
@@ -49,7 +53,9 @@ class Seat(msgspec.Struct):
 class WebApp:
     """One page; every form is answered with a redirect to it, and it shows what became of that."""
 
-    def __init__(self, origin: str, issuer: str, api: str, audience: str, credentials: tuple[str, str]) -> None:
+    def __init__(
+        self, origin: str, issuer: str, api: str, audience: str, credentials: tuple[str, str], trust: Trust
+    ) -> None:
         self._origin = origin
         self._issuer = issuer
         self._api = api
@@ -62,7 +68,7 @@ class WebApp:
             client_id=self._client_id,
             client_secret=client_secret,
             server_metadata_url=f"{issuer}.well-known/openid-configuration",
-            client_kwargs={"scope": SCOPE, "code_challenge_method": "S256", "leeway": 0},
+            client_kwargs={"scope": SCOPE, "code_challenge_method": "S256", "leeway": 0, "verify": trust},
         )
 
     def routes(self) -> list[Route]:
@@ -181,21 +187,30 @@ class WebApp:
         return RedirectResponse("/", 303)
 
 
-def web_app(origin: str, issuer: str, api: str, audience: str, credentials: tuple[str, str]) -> Starlette:
+def web_app(
+    origin: str, issuer: str, api: str, audience: str, credentials: tuple[str, str], trust: Trust = True
+) -> Starlette:
     """An ASGI application for this origin, as the confidential client of these credentials: id and secret."""
-    app = WebApp(origin, issuer, api, audience, credentials)
+    app = WebApp(origin, issuer, api, audience, credentials, trust)
     policy = {
         "style-src": ("'self'",),
         "img-src": ("'self'",),
         "form-action": ("'self'", origin_of(issuer)),  # signing out leads there
         "frame-ancestors": ("'none'",),
     }
-    cookie = f"demo_web_{urlsplit(origin).port}"  # cookies know no ports
+    https = origin.startswith("https:")
+    cookie = f"{'__Host-' if https else ''}demo_web_{urlsplit(origin).port}"  # cookies know no ports
     return Starlette(
         routes=app.routes(),
         middleware=[
             Middleware(OwnOrigin, origin=origin, policy=policy),
-            Middleware(SessionMiddleware, secret_key=secrets.token_urlsafe(), session_cookie=cookie, max_age=None),
+            Middleware(
+                SessionMiddleware,
+                secret_key=secrets.token_urlsafe(),
+                session_cookie=cookie,
+                max_age=None,
+                https_only=https,
+            ),
         ],
         exception_handlers={OAuthError: app.failed, JoseError: app.failed, httpx2.HTTPError: app.failed},
     )

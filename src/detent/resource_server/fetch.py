@@ -8,6 +8,7 @@ Rule: https, or http to this very machine; no redirects, no proxies; bounded; fa
 import asyncio
 import ipaddress
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
@@ -55,15 +56,23 @@ def _is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StandardFetch:
-    """The `Fetch` that needs nothing but the standard library; `timeout_seconds` bound the whole exchange."""
+    """The `Fetch` that needs nothing but the standard library; `timeout_seconds` bound the whole exchange.
+
+    `trust` says which authorities are believed, if not those of the system (or of SSL_CERT_FILE).
+    """
 
     timeout_seconds: float = 5.0
     max_body_bytes: int = 131_072
+    trust: ssl.SSLContext | None = None
 
     async def __call__(self, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Response:
         parts = urlsplit(checked_url(url))
-        connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        connection = connect(parts.hostname or "", parts.port, timeout=self.timeout_seconds)
+        host, port, seconds = parts.hostname or "", parts.port, self.timeout_seconds
+        connection = (
+            HTTPSConnection(host, port, timeout=seconds, context=self.trust)
+            if parts.scheme == "https"
+            else HTTPConnection(host, port, timeout=seconds)
+        )
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
         try:
             async with asyncio.timeout(self.timeout_seconds):

@@ -70,9 +70,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         About(
             "The address to listen on.",
-            danger="Outside loopback the server is plain HTTP: a proxy that ends TLS must stand before it.",
+            danger="Outside loopback without `tls_certificate` it is plain HTTP: a proxy must end TLS before it.",
         ),
     ] = "127.0.0.1"
+    tls_certificate: Annotated[
+        Path | None,
+        About("The PEM file of the certificate, then its chain, with which the server ends TLS itself; none: a proxy."),
+    ] = None
+    tls_key: Annotated[
+        Path | None, About("The PEM file of the private key of `tls_certificate`, which other accounts cannot read.")
+    ] = None
     port: Annotated[int, About("The port to listen on; 0 picks a free one.", low=0, high=65535)] = 9400
     profile: Annotated[
         ProfileName,
@@ -175,6 +182,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             danger="Whoever can name a webhook or a client makes this server knock at any address in them.",
         ),
     ] = ""
+    extra_ca: Annotated[
+        Path | None,
+        About(
+            "The PEM file of authorities that are trusted beside the system's, in requests that this server makes.",
+            danger="Whoever holds their keys can pass for any host that it asks: a jwks_uri, a webhook, an app's page.",
+        ),
+    ] = None
     operator_address: Annotated[
         str,
         About(
@@ -226,7 +240,11 @@ class Setting(msgspec.Struct, frozen=True):
         if self.type is int:
             unit = f" of {self.about.unit}" if self.about.unit else ""
             return f"a whole number{unit} from {self.about.low} to {self.about.high}"
-        return "a path" if self.type is Path else "text"
+        return "a path" if self.is_path else "text"
+
+    @property
+    def is_path(self) -> bool:
+        return self.type in (Path, Path | None)
 
 
 def _declared() -> Iterator[Setting]:

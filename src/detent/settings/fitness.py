@@ -18,6 +18,7 @@ def production_problems(settings: Settings) -> list[Problem]:
     faults = {
         "issuer": _issuer_fault(settings.issuer),
         "host": _host_fault(settings),
+        **_tls_faults(settings),
         **_profile_faults(settings),
         "session_idle": _session_fault(settings),
         "outbound_allow": _networks_fault(settings.outbound_allow),
@@ -39,6 +40,11 @@ def development_problems(settings: Settings) -> list[Problem]:
         "profile": f"development mode has the password grant, which {settings.profile} refuses. {without}"
         if "password_grant" in PROFILES[settings.profile].fixed
         else "",
+        **{
+            name: f"development mode makes its own certificate: `detent up --https`. {without}"
+            for name in ("tls_certificate", "tls_key")
+            if getattr(settings, name)
+        },
         "session_idle": _session_fault(settings),
         "outbound_allow": _networks_fault(settings.outbound_allow),
         "software_statements": _statements_fault(settings.software_statements),
@@ -125,6 +131,17 @@ def _host_fault(settings: Settings) -> str:
     if settings.host in LOOPBACK_HOSTS or not settings.issuer.startswith("http://"):
         return ""
     return f"{settings.host!r} is reachable from outside, but the issuer is http. Listen on 127.0.0.1, or use https."
+
+
+def _tls_faults(settings: Settings) -> dict[str, str]:
+    """What of TLS can be told without reading the files."""
+    certificate, key = bool(settings.tls_certificate), bool(settings.tls_key)
+    if certificate and settings.issuer.startswith("http://"):
+        return {"tls_certificate": "the server would speak https alone, but the issuer is http. Make it https."}
+    return {
+        "tls_certificate": "missing: tls_key is the key of which certificate?" if key and not certificate else "",
+        "tls_key": "missing: a certificate is nothing without its key." if certificate and not key else "",
+    }
 
 
 def _profile_faults(settings: Settings) -> dict[str, str]:

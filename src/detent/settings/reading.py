@@ -77,7 +77,7 @@ def _from_file(config: Path | None, data: Path, problems: list[Problem]) -> dict
             problems.append(_unknown(name, source, list(DECLARED)))
         elif name == "data" and not config:
             problems.append(Problem(name, source, "a file in the data directory cannot say where that is. Remove it."))
-        elif DECLARED[name].type is Path and isinstance(value, str):
+        elif DECLARED[name].is_path and isinstance(value, str) and value:
             given[name] = _Given(path.parent / value, source, is_text=False)
         else:
             given[name] = _Given(value, source, is_text=False)
@@ -109,6 +109,8 @@ def _read_all(given: Mapping[str, _Given], problems: list[Problem]) -> dict[str,
     for name, each in given.items():
         setting = DECLARED[name]
         value = _from_text(setting, each.value) if each.is_text else each.value
+        if value == "" and setting.default is None:
+            value = None
         if _fits(setting, value):
             values[name] = value
         else:
@@ -123,7 +125,7 @@ def _from_text(setting: Setting, text: str) -> Any:
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
     if setting.type is int and text.isascii() and text.isdecimal():
         return int(text[:20])
-    return Path(text) if setting.type is Path and text else text
+    return Path(text) if setting.is_path and text else text
 
 
 def _fits(setting: Setting, value: Any) -> bool:

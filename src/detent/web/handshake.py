@@ -20,12 +20,12 @@ class Handshake(asyncio.Protocol):
         self._inner = inner
         self._state = inner.server_state
         self._transport: Any = None
-        self._early: list[bytes] = []  # what came with the last flight of the handshake
+        self._early: list[bytes] = []  # what came before the handshake could read it, then what came with its end
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self._transport.pause_reading()  # until TLS reads
+        self._transport.pause_reading()  # until TLS reads; see `_hand_over`
         self._state.connections.add(self)  # type: ignore[arg-type]
         if not self._state.has_room():
             return self.give_up(503)
@@ -53,8 +53,12 @@ class Handshake(asyncio.Protocol):
     async def _shake(self) -> None:
         if self._transport.is_closing():
             return
+        loop = asyncio.get_running_loop()
+        self._transport.pause_reading()
+        raw, self._early = b"".join(self._early), []
+        loop.call_soon(self._hand_over, raw)  # start_tls has put its protocol there by then
         try:
-            secured = await asyncio.get_running_loop().start_tls(
+            secured = await loop.start_tls(
                 self._transport,
                 self,
                 self._context,
@@ -73,7 +77,17 @@ class Handshake(asyncio.Protocol):
         for data in self._early:
             self._inner.data_received(data)
 
+    def _hand_over(self, raw: bytes) -> None:
+        """What came before TLS was there to read it: uvloop reads on after `connection_made`, paused or not."""
+        while raw and not self._transport.is_closing():
+            tls: asyncio.BufferedProtocol = self._transport.get_protocol()
+            room: Any = tls.get_buffer(len(raw))
+            taken = min(len(room), len(raw))
+            room[:taken] = raw[:taken]
+            tls.buffer_updated(taken)
+            raw = raw[taken:]
+
     def _leave(self) -> None:
         self._state.waiting.pop(self, None)
-        self._state.connections.discard(self)  # type: ignore[arg-type]
+        self._state.connections.discard(self)
         self._state.crowd.open = len(self._state.connections)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -56,11 +57,20 @@ def url_fault(url: str) -> str:
 
 
 class Outbound:
-    """`allowed` are networks that may be reached although they are not public; plain http goes to loopback alone."""
+    """`allowed` are networks that may be reached although they are not public; plain http goes to loopback alone.
+
+    `authorities` are PEM files that are trusted beside the system's, or what `trust` trusts.
+    """
 
     def __init__(
-        self, allowed: Sequence[Network] = (), *, seconds: float = SECONDS, trust: ssl.SSLContext | None = None
+        self,
+        allowed: Sequence[Network] = (),
+        *,
+        seconds: float = SECONDS,
+        trust: ssl.SSLContext | None = None,
+        authorities: Sequence[Path] = (),
     ) -> None:
+        self._authorities = tuple(authorities)
         self._allowed = tuple(allowed)
         self._seconds = seconds
         self._given_trust = trust
@@ -145,7 +155,10 @@ class Outbound:
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        return self._given_trust or ssl.create_default_context()
+        trust = self._given_trust or ssl.create_default_context()
+        for file in self._authorities:
+            trust.load_verify_locations(file)
+        return trust
 
 
 def _plain(address: Address) -> Address:
