@@ -1,7 +1,6 @@
 """`detent up --https`, and the certificate of `detent serve`: over real TLS, as clients see them."""
 
 import asyncio
-import os
 import re
 import shutil
 import signal
@@ -22,6 +21,7 @@ from cryptography import x509
 from detent.cli import certificates
 from detent.cli.authority import AUTHORITY_LIFE, LIFE, NEAR, LocalCertificate, local_certificate, trusting_line
 from detent.cli.certificates import kept_current
+from detent.cli.walkthrough import shell_lines
 from detent.keys.ring import KeysError
 from detent.web.certificate import ServerCertificate
 from tests.cli.conftest import Cli, Process, process
@@ -178,24 +178,14 @@ def test_a_browser_app_finds_its_server_by_https_only(secure: Process, browser: 
 
 
 @pytest.mark.slow
-def test_the_printed_lines_work_by_https_too(tmp_path: Path) -> None:
+def test_the_printed_lines_work_by_https_too(secure: Process) -> None:
     if not shutil.which("curl"):
         pytest.skip("the walk-through is for curl: `apt install curl`")
-    data = tmp_path / "data"
-    with (tmp_path / "shown").open("w") as shown:
-        command = ["detent", "up", "--https", "--port", "0", "--data", str(data)]
-        started = subprocess.Popen(command, stdout=shown, stderr=subprocess.DEVNULL, env=os.environ)
-    try:
-        until = time.monotonic() + 60
-        while "Ctrl-C" not in (told := (tmp_path / "shown").read_text()):
-            assert time.monotonic() < until
-            time.sleep(0.05)
-    finally:
-        lines = told[told.index("ISSUER=") : told.index("Ctrl-C")]
-        ran = subprocess.run(["sh", "-c", lines], capture_output=True, text=True, timeout=60)
-        started.send_signal(signal.SIGINT)
-        started.wait(30)
-    assert str(data / "tls" / "authority.pem") in told
+    machine = secure.client("machine")
+    credentials = f"{machine['client_id']}:{machine['client_secret']}"
+    authority = Path(secure.ready["certificate_authority"])
+    lines = shell_lines(secure.ready["issuer"], secure.ready["demo_api"], credentials, authority)
+    ran = subprocess.run(["sh", "-c", lines], capture_output=True, text=True, timeout=60)
     assert ran.stdout.count("This is the secret area.") == 2, ran.stderr
 
 

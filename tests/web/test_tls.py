@@ -1,11 +1,13 @@
 """TLS that the server ends itself: what it takes, what it gives up, and how a certificate is exchanged under way."""
 
+import asyncio
 import os
 import shutil
 import socket
 import ssl
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import trustme
+import uvloop
 
 from detent.core.exchange import Request, Response
 from detent.registry import Route
@@ -185,6 +188,20 @@ def test_a_request_that_comes_with_the_end_of_the_handshake_is_answered(served: 
         wire.sendall(outgoing.read())
         incoming.write(rest_of(wire))
         assert inside.read(65536).endswith(b"early")
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_many_at_once_are_all_answered_wherever_their_first_bytes_are_read(loop: Any, authority: Authority) -> None:
+    with ServerThread(loop()) as thread:
+        behind = Served(thread, authority)
+
+        def ask(number: int) -> bytes:
+            with behind.secured() as wire:
+                return asked_on(wire)
+
+        with ThreadPoolExecutor(8) as people:
+            assert all(answer.endswith(b"hello") for answer in people.map(ask, range(40)))
+        assert behind.edge.crowd.given_up == {}
 
 
 def test_the_end_waits_for_no_handshake_and_for_the_request_under_way(authority: Authority) -> None:

@@ -123,6 +123,24 @@ def test_the_certificate_must_be_the_names_and_of_somebody_who_is_trusted(tmp_pa
     assert said == ["204", "TLS failed (CERTIFICATE_VERIFY_FAILED)", "TLS failed (CERTIFICATE_VERIFY_FAILED)"]
 
 
+def test_an_authority_of_a_closed_network_is_trusted_beside_the_systems_and_its_hosts_go_by_name(
+    tmp_path: Path,
+) -> None:
+    """`extra_ca` and `outbound_allow`: the name is resolved, and the list is of what it resolves to."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca")
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "pem")
+    receiver = Receiver(at=Loopback("localhost", tmp_path / "pem"))
+    elsewhere = ipaddress.ip_network("10.0.0.0/8")
+    with ServerThread() as thread:
+        thread.serve(receiver, receiver.at)
+        allowed, known = {"allowed": LOOPBACK}, {"authorities": (tmp_path / "ca",)}
+        ways: list[dict[str, Any]] = [{**allowed, **known}, allowed, {"allowed": (elsewhere,), **known}]
+        told = [thread.call(why(receiver.at.url, Outbound(**way))) for way in ways]
+    assert told[:2] == ["204", "TLS failed (CERTIFICATE_VERIFY_FAILED)"]
+    assert "is not a public address (setting outbound_allow)" in told[2]
+
+
 @contextmanager
 def peer(thread: ServerThread, answer: Peer) -> Iterator[str]:
     """The URL of somebody who speaks as it likes."""

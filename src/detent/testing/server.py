@@ -39,8 +39,8 @@ class Loopback:
 class ServerThread:
     """One event loop in a thread; `call` runs a coroutine there, `serve` starts an application there."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._loop = loop or asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="detent-test-server", daemon=True)
         self._stack = AsyncExitStack()
         self._servers: list[Server] = []
