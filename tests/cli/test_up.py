@@ -45,8 +45,9 @@ def secret(started: Process, access_token: str, path: str = "secret") -> httpx.R
 
 def test_the_one_line_says_all_that_a_script_needs(running: Process) -> None:
     ready = running.ready
-    members = ["issuer", "dashboard", "demo_api", "demo_browser_app", "demo_web_app", "clients", "users"]
-    assert list(ready) == members
+    urls = ["issuer", "certificate_authority", "dashboard", "demo_api", "demo_browser_app", "demo_web_app"]
+    assert list(ready) == [*urls, "clients", "users"]
+    assert ready["certificate_authority"] is None
     assert (ready["issuer"].startswith("http://127.0.0.1:"), ready["dashboard"]) == (True, None)
     assert ready["users"][0] == {"username": "test", "password": "test"}
     assert len(ready["users"]) == 2

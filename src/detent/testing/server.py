@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from detent.web.certificate import ServerCertificate
 from detent.web.server import Application, Server, listening, port_of
 
 T = TypeVar("T")
@@ -33,7 +32,11 @@ class Loopback:
         self.url = f"{'https' if certificate else 'http'}://{host}:{port_of(self.socket)}/"
 
     def tls(self) -> ssl.SSLContext | None:
-        return ServerCertificate(self.certificate, self.certificate).context if self.certificate else None
+        if self.certificate is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate)
+        return context
 
 
 class ServerThread:
