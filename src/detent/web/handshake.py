@@ -9,16 +9,16 @@ import asyncio
 import ssl
 from typing import Any, Final
 
-from detent.web.protocol import REQUEST_SECONDS, Protocol
+from detent.web.protocol import REQUEST_SECONDS, State
 
 CLOSING_SECONDS: Final = 2.0  # for the other side to say that it has closed too
 
 
 class Handshake(asyncio.Protocol):
-    def __init__(self, context: ssl.SSLContext, inner: Protocol) -> None:
+    def __init__(self, context: ssl.SSLContext, inner: asyncio.Protocol, state: State) -> None:
         self._context = context
         self._inner = inner
-        self._state = inner.server_state
+        self._state = state
         self._transport: Any = None
         self._early: list[bytes] = []  # what came before the handshake could read it, then what came with its end
         self._task: asyncio.Task[None] | None = None

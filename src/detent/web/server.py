@@ -71,10 +71,12 @@ class Server(uvicorn.Server):
 
     def __init__(self, application: Application, tls: ssl.SSLContext | None = None) -> None:
         http: Any = Protocol if isinstance(application, Edge) else HttpToolsProtocol
+        if tls:
+            http = _secured(tls, http)
         super().__init__(
             uvicorn.Config(
                 application,
-                http=_secured(tls, http) if tls else http,
+                http=http,
                 ws="none",
                 lifespan="off",
                 log_config=None,
