@@ -6,6 +6,7 @@ pooler would hand the setting to somebody else: what must hold is the role's or 
 Every refusal is `StoreUnavailable` with a sentence for the operator.
 """
 
+import asyncio
 from typing import Any, Final
 
 import psycopg
@@ -87,21 +88,22 @@ async def check_server(connection: Connection, *, replicated: bool) -> None:
         )
 
 
-async def check_pooler(pool: Pool) -> None:
+async def check_pooler(pool: Pool, *, patience: float) -> None:
     """Refuse a pooler that gives two connections each other's statements, or that knows no transactions.
 
     Both are used in turn, in transactions and without, as often as it takes a driver to prepare what it is asked.
     """
     try:
-        async with pool.connection() as one, pool.connection() as other:
+        async with asyncio.timeout(patience), pool.connection() as one, pool.connection() as other:
             for turn in range(_TURNS):
                 for connection, statement, expected in ((one, "$1::int4", turn), (other, "-$1::int4", -turn)):
                     async with connection.transaction():
                         await _asked(connection, statement, turn, expected)
                     await _asked(connection, statement, turn, expected)
-    except (psycopg.Error, PoolTimeout) as error:
+    except (psycopg.Error, PoolTimeout, TimeoutError) as error:
+        why = str(error) or f"no answer within {patience:g} s"
         raise StoreUnavailable(
-            f"Two connections to PostgreSQL that are used in turn do not work ({error}). A pooler on the way must be "
+            f"Two connections to PostgreSQL that are used in turn do not work ({why}). A pooler on the way must be "
             "in transaction or session mode, with two connections for each node at least."
         ) from error
 
