@@ -19,6 +19,7 @@ from detent.core.errors import StoreUnavailable
 OLDEST_SERVER: Final = 150000
 DURABLE: Final = ("on", "remote_apply")  # `local` and `off` acknowledge what a failover or a power cut undoes
 _CONNECT_SECONDS: Final = 5
+_TRIAL_SECONDS: Final = 10
 _TURNS: Final = 6  # psycopg would prepare at the fifth
 
 Connection = AsyncConnection[tuple[Any, ...]]
@@ -88,20 +89,20 @@ async def check_server(connection: Connection, *, replicated: bool) -> None:
         )
 
 
-async def check_pooler(pool: Pool, *, patience: float) -> None:
+async def check_pooler(pool: Pool) -> None:
     """Refuse a pooler that gives two connections each other's statements, or that knows no transactions.
 
     Both are used in turn, in transactions and without, as often as it takes a driver to prepare what it is asked.
     """
     try:
-        async with asyncio.timeout(patience), pool.connection() as one, pool.connection() as other:
+        async with asyncio.timeout(_TRIAL_SECONDS), pool.connection() as one, pool.connection() as other:
             for turn in range(_TURNS):
                 for connection, statement, expected in ((one, "$1::int4", turn), (other, "-$1::int4", -turn)):
                     async with connection.transaction():
                         await _asked(connection, statement, turn, expected)
                     await _asked(connection, statement, turn, expected)
     except (psycopg.Error, PoolTimeout, TimeoutError) as error:
-        why = str(error) or f"no answer within {patience:g} s"
+        why = str(error) or f"no answer within {_TRIAL_SECONDS} s"
         raise StoreUnavailable(
             f"Two connections to PostgreSQL that are used in turn do not work ({why}). A pooler on the way must be "
             "in transaction or session mode, with two connections for each node at least."

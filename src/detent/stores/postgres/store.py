@@ -65,7 +65,7 @@ class PostgresStore(SqlStore):
             async with pool.connection() as connection:
                 await check_server(connection, replicated=replicated)
             if connections > 1:
-                await check_pooler(pool, patience=patience)
+                await check_pooler(pool)
             async with pool.connection() as connection:
                 await migrate(connection, known_migrations("postgres"))
                 await _refuse_moved(connection)
