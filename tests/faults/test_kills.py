@@ -3,13 +3,14 @@
 import asyncio
 import os
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
 import pytest
 
-from tests.faults.nodes import Crowd, Installation, seconds, served_again
+from tests.faults.nodes import Crowd, Installation, seconds, seconds_of_cpu, served_again
 from tests.postgres import running_cluster
 
 pytestmark = pytest.mark.slow
@@ -38,6 +39,7 @@ def test_fault_f1_a_server_killed_at_random_under_load_loses_nothing_and_is_soon
     crowd = Crowd(installation)
     running: asyncio.Task[None]
     silences: list[float] = []
+    spent: list[float] = []  # by the server until then, which a busy machine changes less
 
     async def life(last: bool) -> None:
         """One process from its start to its end, with whoever asks meanwhile."""
@@ -45,6 +47,8 @@ def test_fault_f1_a_server_killed_at_random_under_load_loses_nothing_and_is_soon
         with installation.node() as node:
             crowd.urls = [node.url]
             silences.append(await served_again(crowd, began))
+            if sys.platform == "linux":
+                spent.append(seconds_of_cpu(node.process.pid))
             await asyncio.sleep(random.uniform(0.005, 0.5))  # noqa: S311
             if last:
                 crowd.stop()
@@ -62,3 +66,5 @@ def test_fault_f1_a_server_killed_at_random_under_load_loses_nothing_and_is_soon
     assert (crowd.refused, crowd.violations()) == ([], [])
     assert len(crowd.answered) > len(silences)
     record_property("served again", seconds(silences))
+    if spent:
+        record_property("processor time until then", seconds(spent))

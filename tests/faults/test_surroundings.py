@@ -1,6 +1,5 @@
 """Attack rows F6, F20 and F22: the directory is gone, the descriptors are used up, somebody else holds the file."""
 
-import os
 import shutil
 import socket
 import subprocess
@@ -16,7 +15,7 @@ import httpx
 import pytest
 
 from tests.cli.conftest import DETENT, PLAIN, process
-from tests.faults.nodes import Installation, Node
+from tests.faults.nodes import Installation, Node, seconds_of_cpu
 from tests.faults.stepping import SteppingDisk, broken
 from tests.serving import on_sqlite, running
 
@@ -96,11 +95,6 @@ def test_fault_f6_a_data_directory_that_cannot_be_is_refused_with_a_sentence(tmp
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1].startswith("detent: ")
     assert "Traceback" not in done.stderr
-
-
-def seconds_of_cpu(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc: run `./check` on Linux")
