@@ -15,6 +15,7 @@ from detent.resource_server.introspect import Introspector
 from detent.resource_server.jwks import JwksCache, KeySource
 from detent.resource_server.keys import VerificationKey, VerificationKeys
 from detent.resource_server.proof import Proof, verify_proof
+from detent.resource_server.protected_resource import ProtectedResource
 from detent.resource_server.status_list import StatusList, StatusLists
 from detent.resource_server.verify import Audience, Claims, Verifier
 
@@ -33,6 +34,7 @@ __all__ = [
     "KeySource",
     "Nonces",
     "Proof",
+    "ProtectedResource",
     "ReplayMemory",
     "Response",
     "StandardFetch",

@@ -2,7 +2,8 @@
 
 Source: RFC 6750, RFC 9068 §4. Whether a token is good is up to access_tokens.py; what it allows
 beyond `scopes_required` is up to the API. CORS middleware goes outside: a preflight carries no token.
-Rule: one token, in one Authorization header, or no entry; only `lifespan` passes unguarded.
+Rule: one token, in one Authorization header, or no entry; only `lifespan` passes unguarded. What the API says of itself
+(protected_resource.py) is told to anybody.
 
     issuer = "https://id.example/"
     jwks = JwksCache(issuer + ".well-known/jwks.json")
@@ -16,6 +17,7 @@ Rule: one token, in one Authorization header, or no entry; only `lifespan` passe
     # in a handler: claims(request.scope).sub
 """
 
+import json
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from detent.resource_server.dpop import DPoP, Sent, challenge
 from detent.resource_server.errors import InvalidToken, Unavailable
 from detent.resource_server.introspect import Introspector
 from detent.resource_server.jwks import KeySource
+from detent.resource_server.protected_resource import ProtectedResource
 from detent.resource_server.status_list import StatusLists
 from detent.resource_server.verify import Claims, Verifier
 
@@ -36,6 +39,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_KEPT: Final = b"public, max-age=300"
 _CLAIMS: Final = "detent.claims"
 _FORM: Final = b"application/x-www-form-urlencoded"
 # How much of a form is searched for a misplaced token. It is never used as one, wherever it stands.
@@ -62,6 +66,7 @@ class Counters:
 class BearerGuard:
     """ASGI middleware. What checks a token is as in access_tokens.py.
 
+    With a `resource` the guard serves its metadata to anybody, and names them in each refusal (RFC 9728).
     `dpop` admits tokens that are bound to a key, with their proof; without it they are refused. `clock` tells seconds
     since the epoch.
     """
@@ -74,6 +79,7 @@ class BearerGuard:
         jwks: KeySource,
         introspection: Introspector | None = None,
         dpop: DPoP | None = None,
+        resource: ProtectedResource | None = None,
         status_lists: StatusLists | None = None,
         scopes_required: Collection[str] = (),
         realm: str = "api",
@@ -103,6 +109,7 @@ class BearerGuard:
         self._status_lists = status_lists
         self._scopes_required = frozenset(scopes_required)
         self._realm = realm
+        self._resource = resource
         self._clock = clock
         self._verified = 0
         self._refused = 0
@@ -116,6 +123,8 @@ class BearerGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
+        if self._resource and scope["type"] == "http" and scope["path"] == self._resource.path:
+            return await _tell(self._resource, scope["method"], send)
         form, receive = await _form(scope, receive)
         scheme = b""
         try:
@@ -127,7 +136,8 @@ class BearerGuard:
         except Refusal as refusal:
             self._refused += 1
             refusal.key = refusal.key or scheme == b"dpop"
-            return await _send(refusal, refusal.headers(self._realm, self._keys), scope, receive, send)
+            metadata = self._resource.url if self._resource else ""
+            return await _send(refusal, refusal.headers(self._realm, self._keys, metadata), scope, receive, send)
         self._verified += 1
         await self._app({**scope, _CLAIMS: admitted}, receive, _with_nonce(send, nonce) if nonce else send)
 
@@ -183,6 +193,23 @@ def _with_nonce(send: Send, nonce: str) -> Send:
         await send(message)
 
     return sending
+
+
+async def _tell(resource: ProtectedResource, method: str, send: Send) -> None:
+    """RFC 9728 §3: for whoever asks, scripts of other origins among them."""
+    headers = [(b"access-control-allow-origin", b"*")]
+    status, body = 204, b""
+    if method == "OPTIONS":
+        headers += [(b"access-control-allow-methods", b"GET"), (b"access-control-allow-headers", b"*")]
+    elif method in ("GET", "HEAD"):
+        status, document = 200, json.dumps(resource.document()).encode()
+        headers += [(b"content-type", b"application/json"), (b"cache-control", _KEPT)]
+        body = document if method == "GET" else b""
+    else:
+        status = 405
+        headers.append((b"allow", b"GET, HEAD, OPTIONS"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _send(refusal: Refusal, told: list[tuple[str, str]], scope: Scope, receive: Receive, send: Send) -> None:

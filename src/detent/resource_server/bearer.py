@@ -65,14 +65,17 @@ class Refusal(Exception):
     def unavailable(cls) -> Self:
         return cls(503, "temporarily_unavailable", "The access token could not be checked just now.")
 
-    def headers(self, realm: str, keys: str = "") -> list[tuple[str, str]]:
-        """`keys` is the challenge for tokens bound to a key, where they are taken: told beside Bearer if none came."""
+    def headers(self, realm: str, keys: str = "", metadata: str = "") -> list[tuple[str, str]]:
+        """`keys` is the challenge for tokens bound to a key, where they are taken: told beside Bearer if none came.
+        `metadata` is where the API says who issues its tokens (RFC 9728 §5.1)."""
         headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         if self.status == 503:
             return [*headers, ("Retry-After", "1")]
         if self.nonce:
             headers.append(("DPoP-Nonce", self.nonce))
         challenge = keys if self.key else f'Bearer realm="{realm}"'
+        if metadata:
+            challenge += f', resource_metadata="{metadata}"'
         if keys and not self.code:
             challenge += f", {keys}"
         if self.code:
