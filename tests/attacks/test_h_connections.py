@@ -16,7 +16,7 @@ import pytest
 from detent.web import asgi, protocol, server
 from detent.web.asgi import MAX_HEADER_BYTES, MAX_HEADERS
 from tests.attacks.wire import BASIC, FORM, Answer, refreshing
-from tests.serving import Detent, running
+from tests.serving import Detent, on_sqlite, running
 
 HEAD = "POST /oauth/token HTTP/1.1\r\nHost: {host}\r\nAuthorization: " + BASIC + "\r\nContent-Type: " + FORM + "\r\n"
 SLACK = 20.0  # seconds that a busy machine may add
@@ -248,7 +248,7 @@ def test_fault_f16_beyond_what_an_endpoint_takes_the_answer_is_503_at_once_and_o
     tmp_path: Path, keys_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asgi, "MOST_UNDER_WAY", 4)
-    with running(tmp_path, keys_folder, sqlite={"patience": 60.0}) as detent, ExitStack() as stack:
+    with running(tmp_path, keys_folder, on_sqlite(tmp_path, patience=60.0)) as detent, ExitStack() as stack:
         tokens = detent.sign_in()
         others = [detent.sign_in()["refresh_token"] for _ in range(4)]
         slow = sqlite3.connect(tmp_path / "detent.db", isolation_level=None)
