@@ -22,7 +22,7 @@ class MetadataEndpoint:
     def __init__(self, issuer: str, scopes: Scope) -> None:
         self._issuer = issuer
         self._scopes = scopes
-        self._document: dict[str, Any] = {}
+        self._answer = Response(503)
 
     def routes(self) -> tuple[Route, ...]:
         """An issuer with a path is also asked where RFC 8414 §3.1 puts it: behind the well-known part."""
@@ -31,10 +31,10 @@ class MetadataEndpoint:
         return tuple(Route(path, ("GET",), self.handle, cors="everybody") for path in paths)
 
     def publish(self, registry: Registry) -> None:
-        self._document = document(self._issuer, self._scopes, registry)
+        self._answer = json_public(document(self._issuer, self._scopes, registry), METADATA_MAX_AGE)
 
     async def handle(self, request: Request) -> Response:
-        return json_public(self._document, METADATA_MAX_AGE)
+        return self._answer
 
 
 def document(issuer: str, scopes: Scope, registry: Registry) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from detent.resource_server.errors import InvalidToken, UnknownKey
 from detent.resource_server.introspect import Introspector
 from detent.resource_server.jwks import KeySource
+from detent.resource_server.seen import SeenTokens
 from detent.resource_server.status_list import StatusLists
 from detent.resource_server.verify import Claims, Verifier
 
@@ -36,7 +37,7 @@ class AccessTokens:
         refresh_prefix: str = "dtrt_",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._verifier = verifier
+        self._seen = SeenTokens(verifier)
         self._jwks = jwks
         self._introspection = introspection
         self._status_lists = status_lists
@@ -69,7 +70,7 @@ class AccessTokens:
     async def _verified(self, token: str) -> Claims:
         keys = await self._jwks.keys()
         try:
-            return self._verifier.verify(token, keys, self._clock())
+            return self._seen.verify(token, keys, self._clock())
         except UnknownKey:
             keys = await self._jwks.newer(keys)
-        return self._verifier.verify(token, keys, self._clock())
+        return self._seen.verify(token, keys, self._clock())

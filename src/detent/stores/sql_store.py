@@ -15,6 +15,8 @@ from detent.core.changes import (
     Identify,
     InsertApi,
     InsertClient,
+    InsertFamily,
+    InsertRecord,
     Part,
     RaiseServerEpoch,
     Record,
@@ -22,6 +24,7 @@ from detent.core.changes import (
     RemoveClient,
     ReplaceApi,
     ReplaceClient,
+    ReplaceFamily,
     Restored,
     TurnKeys,
 )
@@ -45,6 +48,7 @@ from detent.stores.statements import steps_of, sweep_steps
 FRESH_SECONDS: Final = 0.5
 _NUMBERS_AT_ONCE: Final = 1024
 _INSTALLATION: Final[Name] = ("installation", "")
+_NEVER_REMEMBERED: Final = {ReplaceFamily, InsertFamily, InsertRecord}  # what nearly every write is of
 
 
 class SqlStore:
@@ -237,6 +241,8 @@ class SqlStore:
 
 
 def _remembered_as(part: Part) -> Name | None:
+    if type(part) in _NEVER_REMEMBERED:
+        return None
     match part:
         case InsertClient(client) | ReplaceClient(client):
             return "client", client.client_id
