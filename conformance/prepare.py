@@ -7,20 +7,23 @@ configurations, which hold their secrets. Their refresh tokens rotate. Leaves: w
 import argparse
 import json
 import secrets
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from conformance.plans import USERNAME, configuration, post_logout_redirect_uri, redirect_uri
-from detent.demo.cast import USERS
+from click.testing import CliRunner
 
-DETENT = Path(sys.executable).with_name("detent")
+from conformance.plans import USERNAME, configuration, post_logout_redirect_uri, redirect_uri
+from detent.cli import main as commands
+from detent.demo.cast import USERS
 
 
 def detent(data: Path, *arguments: str, typed: str = "") -> Any:
-    command = [str(DETENT), *arguments, "--json", "--data", str(data)]
-    done = subprocess.run(command, input=typed, check=True, text=True, stdout=subprocess.PIPE)
+    """What the command says, run in this process."""
+    done = CliRunner().invoke(
+        commands, [*arguments, "--json", "--data", str(data)], input=typed, catch_exceptions=False
+    )
+    if done.exit_code:
+        raise SystemExit(f"detent {arguments[0]} {arguments[1]}: {done.output}")
     return json.loads(done.stdout)
 
 
