@@ -71,6 +71,7 @@ from detent.pages.consent import ConsentPage
 from detent.pages.device import DevicePage
 from detent.pages.door import FormDoor
 from detent.pages.error import ErrorPage
+from detent.pages.held_back import HeldBackPage
 from detent.pages.login import LoginPage
 from detent.pages.logout import LogoutPage
 from detent.pages.rendering import Rendering
@@ -348,6 +349,7 @@ class House:
             self.consents,
             self.disclosure,
             outside.entropy,
+            HeldBackPage(self._rendering),
         )
         self.end_session = EndSession(outside.store, self.sessions, self.visitors, hints, self.handles, self.disclosure)
         self.authorization = AuthorizationEndpoint(

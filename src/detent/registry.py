@@ -377,6 +377,11 @@ class ResponseMode(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def leads_away(self) -> bool:
+        """Whether the person's window goes to the redirect URI."""
+        ...
+
     def check(self, client: Client, redirect_uri: str) -> None:
         """Raises InvalidRequest where this mode cannot take an answer to this redirect URI of the client."""
         ...

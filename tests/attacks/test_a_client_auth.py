@@ -1,12 +1,17 @@
 """A1-A9: who passes for a client that it is not (RFC 6749 §2.3, RFC 7523 §3, RFC 7523bis §4)."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from joserfc.jwk import OctKey
 from msgspec.structs import replace
 
+from detent.client_auth import secret as secret_module
 from detent.client_auth.assertion import AUDIENCE, SIGNING_ALG
+from detent.client_auth.guesses import FAILURES
 from detent.core.changes import ReplaceClient
 from detent.profiles import OIDC
 from detent.testing.server import ServerThread
@@ -212,6 +217,75 @@ def test_attack_a9_a_rotated_secret_signs_no_more_after_its_overlap_nor_for_a_di
     assert_refused(signing.token(), "invalid_client", 401)
     detent.apply(ReplaceClient(replace(stored, enabled=False, version=3)))
     assert_refused(signing.token(), "invalid_client", 401)
+
+
+def test_attack_a4_an_unknown_client_costs_the_hash_of_a_known_one(
+    standing: Detent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted, not timed: a loaded machine says nothing of a microsecond."""
+    hashes: list[str] = []
+
+    def counted(secret: str, key: bytes) -> bytes:
+        hashes.append(secret)
+        return honest(secret, key)
+
+    honest = secret_module._digest
+    monkeypatch.setattr(secret_module, "_digest", counted)
+    for name in ("machine", "nobody", "app", "x" * 256):
+        hashes.clear()
+        shown = standing.http.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=(name, "wrong"))
+        assert_refused(shown, "invalid_client", 401)
+        assert hashes == ["wrong"], name
+
+
+@pytest.fixture
+def guessed(tmp_path: Path, keys_folder: Path) -> Iterator[Detent]:
+    """Behind a proxy that tells whence a request comes."""
+    with running(tmp_path, keys_folder, "memory", proxies=1) as served:
+        yield served
+
+
+THIEF, HONEST = {"x-forwarded-for": "203.0.113.66"}, {"x-forwarded-for": "198.51.100.7"}
+
+
+def guess(detent: Detent, whence: dict[str, str], secret: str = "a guess", name: str = "machine") -> httpx.Response:
+    form = {"grant_type": "client_credentials", "token": "x"}
+    return detent.http.post("/oauth/token", data=form, auth=(name, secret), headers=whence)
+
+
+def test_attack_a8_rfc6749_10_10_guessing_a_secret_is_429_and_the_honest_client_goes_on(guessed: Detent) -> None:
+    statuses = [guess(guessed, THIEF).status_code for _ in range(FAILURES + 20)]
+    assert statuses == [401] * FAILURES + [429] * 20
+    slow = guess(guessed, THIEF, SECRET)
+    assert_refused(slow, "slow_down", 429)
+    assert 0 < int(slow.headers["retry-after"]) <= 60, "not even the right one would be heard there"
+    assert guess(guessed, HONEST, SECRET).status_code == 200, "nobody else is locked out"
+    assert guess(guessed, THIEF, SECRET, "other").status_code != 429, "nor another client at that address"
+    guessed.clock.advance(60)
+    assert guess(guessed, THIEF, SECRET).status_code == 200
+
+
+def test_attack_a8_at_every_door_and_by_assertion_too(guessed: Detent) -> None:
+    signing = Asserting(guessed, "HS256", "client_secret_jwt")
+    bad = signed(OctKey.import_key("another secret of thirty-two characters"), signing.claims(), alg="HS256", kid=None)
+    for _ in range(FAILURES):
+        form = {"token": "x", **signing.form(bad)}
+        assert guessed.http.post("/oauth/introspect", data=form, headers=THIEF).status_code == 401
+    for path in DOORS:
+        form = {"token": "x", "grant_type": "client_credentials", **signing.form()}
+        assert guessed.http.post(path, data=form, headers=THIEF).status_code == 429
+        form = {"token": "x", "grant_type": "client_credentials", **signing.form()}
+        assert guessed.http.post(path, data=form, headers=HONEST).status_code == 200
+
+
+def test_attack_a8_right_proofs_and_public_clients_do_not_count(guessed: Detent) -> None:
+    for _ in range(FAILURES + 1):
+        assert guess(guessed, THIEF, SECRET).status_code == 200
+    for _ in range(FAILURES - 1):
+        guess(guessed, THIEF)
+    assert guess(guessed, THIEF, SECRET).status_code == 200
+    assert guess(guessed, THIEF).status_code == 401
+    assert guess(guessed, THIEF, SECRET).status_code == 429
 
 
 def test_rfc7591_2_a_jwks_uri_is_asked_again_for_a_new_kid_and_its_failure_is_503(

@@ -1,7 +1,6 @@
 """Attacks on the authorization request (rows R1-R18), over HTTP. PAGE is an error page here, never a redirect.
 
-Left to the features they need: R8's interstitial (every client is the operator's own until clients can register
-themselves) and R19's tenants.
+R8, R9 and R19 are in test_r_errands.py.
 """
 
 from typing import Any
@@ -15,6 +14,8 @@ from detent.core.client import check_redirect_uri, checked_client
 from detent.core.errors import InvalidClientMetadata
 from tests.attacks.outcomes import ongoing
 from tests.browsing import STATE, Browser, Page, request_of
+from tests.mission.test_a_tokens import claims_of
+from tests.published import key, signed
 from tests.serving import ORIGIN, REDIRECT_URI, RETURN_URI, Detent, client
 
 detent = ongoing
@@ -270,6 +271,26 @@ def test_attack_r13_an_access_token_is_no_hint(detent: Detent) -> None:
     with Browser(detent) as browser:
         token = browser.tokens()["access_token"]
         assert_told(detent, browser.authorize(id_token_hint=token), "invalid_request")
+
+
+def test_attack_r13_a_hint_may_have_expired_but_must_be_whole_and_ours(detent: Detent) -> None:
+    with Browser(detent) as browser:
+        own = browser.tokens()["id_token"]
+        head, body, signature = own.split(".")
+        claims = claims_of(own)
+        forged = {
+            "another signature": f"{head}.{body}.{signature[:-8]}{'A' * 8}",
+            "no signature": f"eyJhbGciOiJub25lIn0.{body}.",
+            "another's key": signed(key("theirs", "RS256"), claims),
+            "a public key as secret": f"eyJhbGciOiJIUzI1NiJ9.{body}.{signature}",
+            "another body": f"{head}.{body[:-4]}AAAA.{signature}",
+            "nothing": "..",
+        }
+        for why, hint in forged.items():
+            answer = browser.authorize(prompt="none", id_token_hint=hint).answer
+            assert (answer["error"], "code" in answer) == ("invalid_request", False), why
+        detent.clock.advance(claims["exp"] - claims["iat"] + 1)
+        assert "code" in browser.authorize(prompt="none", id_token_hint=own).answer
 
 
 def test_attack_r13_max_age_0_asks_again_and_its_auth_time_is_new(detent: Detent) -> None:

@@ -42,7 +42,7 @@ def test_rfc6749_2_3_1_a_client_with_a_secret_may_use_basic_and_post(detent: Det
     assert [each.status_code for each in (by_basic, by_post, by_json)] == [200] * 3
 
 
-def test_rfc6749_2_3_1_basic_is_form_encoded_before_it_is_joined(detent: Detent) -> None:
+def test_attack_a3_rfc6749_2_3_1_basic_is_form_encoded_before_it_is_joined(detent: Detent) -> None:
     registered(detent, ODD_ID, ODD_SECRET)
     for encode in (quote_plus, lambda text: quote(text, safe="")):
         answer = detent.http.post("/oauth/token", data=FORM, headers=basic(f"{encode(ODD_ID)}:{encode(ODD_SECRET)}"))
@@ -51,13 +51,13 @@ def test_rfc6749_2_3_1_basic_is_form_encoded_before_it_is_joined(detent: Detent)
     assert_refused(unencoded, "invalid_client", 401)
 
 
-def test_a_basic_header_of_a_client_that_does_not_encode_is_read_as_it_is(detent: Detent) -> None:
+def test_attack_a3_a_basic_header_of_a_client_that_does_not_encode_is_read_as_it_is(detent: Detent) -> None:
     registered(detent, "plain", "50%off:and:colons")
     assert detent.http.post("/oauth/token", data=FORM, headers=basic("plain:50%off:and:colons")).status_code == 200
 
 
 @pytest.mark.parametrize("scheme", ["basic", "BASIC", "bAsIc"])
-def test_rfc9110_11_1_the_scheme_has_no_case(standing: Detent, scheme: str) -> None:
+def test_attack_a3_rfc9110_11_1_the_scheme_has_no_case(standing: Detent, scheme: str) -> None:
     header = basic(f"machine:{SECRET}")["Authorization"].replace("Basic", scheme)
     assert standing.http.post("/oauth/token", data=FORM, headers={"Authorization": header}).status_code == 200
 
@@ -104,14 +104,16 @@ REFUSED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("why", REFUSED)
 @pytest.mark.parametrize("path", DOORS)
-def test_rfc6749_5_2_a_client_that_is_not_proved_is_401_with_a_challenge(standing: Detent, path: str, why: str) -> None:
+def test_attack_a2_a3_rfc6749_5_2_a_client_that_is_not_proved_is_401_with_a_challenge(
+    standing: Detent, path: str, why: str
+) -> None:
     request = REFUSED[why]
     answer = standing.http.post(path, **(request | {"data": {**FORM, **request.get("data", {})}}))
     assert_refused(answer, "invalid_client", 401)
     assert answer.headers["www-authenticate"] == 'Basic realm="detent", charset="UTF-8"'
 
 
-def test_every_unproved_client_is_told_the_same(standing: Detent) -> None:
+def test_attack_a4_every_unproved_client_is_told_the_same(standing: Detent) -> None:
     def told(answer: httpx.Response) -> str:
         body = answer.json()
         return str(body["error_description"]).replace(body["support_id"], "")

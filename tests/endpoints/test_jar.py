@@ -20,8 +20,9 @@ from tests.asserting import Asserting
 from tests.attacks.outcomes import assert_refused
 from tests.browsing import Browser, Page, request_of
 from tests.encrypting import key_of, to_server
+from tests.mission.test_a_tokens import claims_of
 from tests.published import Published, key, signed
-from tests.serving import API, REDIRECT_URI, Detent, running
+from tests.serving import API, REDIRECT_URI, VERIFIER, Detent, running
 
 
 class Signing(Asserting):
@@ -117,6 +118,25 @@ def test_rfc7591_2_a_client_that_registered_an_alg_is_kept_to_it(standing: Deten
     only = Signing(standing, kind="web", extra={"request_object_signing_alg": "PS256"})
     with Browser(standing) as browser:
         assert only.ask(browser, only.object()).answer["error"] == "invalid_request_object"
+
+
+def test_openid_6_1_the_claims_parameter_may_be_signed_as_an_object_or_as_text(signing: Signing) -> None:
+    asked = {"id_token": {"email": {"essential": True}}, "userinfo": {"name": None}}
+    for claims in (asked, json.dumps(asked)):
+        with Browser(signing.detent) as browser:
+            request = signing.object(scope="openid", claims=claims)
+            code = browser.sign_in(signing.name, request=request, claims='{"id_token": {"name": null}}')["code"]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT_URI}
+        tokens = signing.token(**form, code_verifier=VERIFIER).json()
+        told = claims_of(tokens["id_token"])
+        assert (told["email"], "name" in told) == ("test@example.com", False), "what is signed wins"
+        bearer = {"authorization": f"Bearer {tokens['access_token']}"}
+        assert signing.detent.http.get("/userinfo", headers=bearer).json().keys() == {"sub", "name"}
+    with Browser(signing.detent) as browser:
+        wrongs: list[Any] = ["[]", "{", {"id_token": []}, {"id_token": {"email": 1}}, 7, ["x"]]
+        for wrong in wrongs:
+            answer = signing.ask(browser, signing.object(claims=wrong)).answer
+            assert answer["error"] in ("invalid_request", "invalid_request_object"), wrong
 
 
 def test_attack_r6_an_object_leads_nowhere_that_is_not_registered(signing: Signing) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from detent.core.changes import InsertClient
+from detent.core.client import OPEN
 from detent.features.device import GRANT_TYPE
 from detent.keys.file import FileKeys
 from tests.browsing import Browser, Page
@@ -18,7 +19,7 @@ ROWS = re.findall(r"^\| (`/.*|any of them) \| .* \| (.*) \| (.*)\|$", (ROOT / "d
 def test_the_page_lists_every_path(standing: Detent) -> None:
     listed = {path for first, _, _ in ROWS for path in re.findall(r"`(/[a-z-]+)`", first)}
     routed = {path for path, route in standing.house.registry.routes.items() if route.page}
-    assert listed == routed - {"/", "/authorize", "/oidc/logout", "/v2/logout"}
+    assert listed == routed - {"/", "/oidc/logout", "/v2/logout"}
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,11 @@ def pages(standing: Detent, keys_folder: Path) -> dict[str, Page]:
         account = browser.open("/account")
         logout = browser.open("/logout")
         signed_out = browser.press(logout, "logout-confirm")
+        keys = FileKeys.open(keys_folder, standing.clock)
+        standing.apply(InsertClient(client("newcomer", "browser", keys, registered_by=OPEN)))
+        held_back = browser.authorize("newcomer", prompt="none")
         error = browser.open("/authorize")
-    found = (login, failed, chosen, consent, *devices, logout, signed_out, account, error)
+    found = (login, failed, chosen, consent, *devices, logout, signed_out, account, held_back, error)
     return {first: page for (first, _, _), page in zip(ROWS, found, strict=True)}
 
 

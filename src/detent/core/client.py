@@ -104,6 +104,11 @@ class Client(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.token_endpoint_auth_method == "client_secret_jwt" or self.extra.get(REQUEST_OBJECT_ALG) == "HS256"
 
     @property
+    def is_anybodys(self) -> bool:
+        """Nobody of ours saw it before it was registered, or where it leads (RFC 9700 §4.11.2)."""
+        return self.registered_by in (OPEN, DOCUMENT)
+
+    @property
     def is_public(self) -> bool:
         return self.token_endpoint_auth_method == "none"
 

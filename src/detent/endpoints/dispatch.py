@@ -6,7 +6,7 @@ redirect URI that is the client's now, and a code is made anew of what is stored
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlencode
 
 import msgspec
@@ -46,6 +46,19 @@ INTERACTION_PREFIX: Final = "dtin_"
 ACCOUNT, LOGIN, CONSENT = "account", "login", "consent"
 
 
+class HeldBack(Protocol):
+    """An error for a client, on a page that leads there when the person says so."""
+
+    def __call__(
+        self,
+        client: Client,
+        request: AuthorizationRequest,
+        error: OAuthError,
+        parameters: Mapping[str, str],
+        support_id: str,
+    ) -> Response: ...
+
+
 class AnsweredAlready(InvalidRequest):
     """Told to the person: the client has its answer."""
 
@@ -60,6 +73,7 @@ class Dispatcher:
         consents: Consents,
         disclosure: Disclosure,
         entropy: Entropy,
+        held_back: HeldBack,
     ) -> None:
         self._issuer = issuer
         self._modes = modes
@@ -68,6 +82,7 @@ class Dispatcher:
         self._consents = consents
         self._disclosure = disclosure
         self._entropy = entropy
+        self._held_back = held_back
 
     # What a step does with its interaction
 
@@ -136,12 +151,19 @@ class Dispatcher:
             return await self.refuse(interaction.request, error, support_id)
 
     async def refuse(self, request: AuthorizationRequest | None, error: OAuthError, support_id: str) -> Response:
-        """RFC 6749 §4.1.2.1: tell the client. Raises the error itself where there is no client to tell."""
+        """RFC 6749 §4.1.2.1: tell the client, or the person first where it is anybody's (RFC 9700 §4.11.2).
+
+        Raises the error itself where there is no client to tell.
+        """
         if request is None:
             raise error
         client = await self.client_of(request)
         description = f"{error.description} Support id: {support_id}."
-        answer = self._answer(request, client, {"error": error.code, "error_description": description})
+        parameters = self._told(request, {"error": error.code, "error_description": description})
+        if client.is_anybodys and self._modes[request.response_mode].leads_away:
+            answer = self._held_back(client, request, error, parameters, support_id)
+        else:
+            answer = self._modes[request.response_mode].respond(client, request.redirect_uri, parameters)
         return msgspec.structs.replace(answer, error=error.code)
 
     def _to(self, step: str, interaction: Interaction) -> Response:
@@ -160,7 +182,9 @@ class Dispatcher:
         if request.spends:
             await self._spend(request.spends, now)
         code = sealed_code(self._issuing.handles, await self._pending(key, request, client, session, now))
-        return self._answer(request, client, {"code": code})
+        return self._modes[request.response_mode].respond(
+            client, request.redirect_uri, self._told(request, {"code": code})
+        )
 
     async def _spend(self, spent: Spent, now: Instant) -> None:
         """Raises AnsweredAlready. Expired meanwhile it may be gone: the person took longer than the app was given."""
@@ -198,12 +222,10 @@ class Dispatcher:
             nonce=request.nonce,
         )
 
-    def _answer(self, request: AuthorizationRequest, client: Client, parameters: dict[str, str]) -> Response:
+    def _told(self, request: AuthorizationRequest, answer: dict[str, str]) -> dict[str, str]:
         """RFC 9207 §2: with `iss`, errors too."""
-        if request.state is not None:
-            parameters["state"] = request.state
-        parameters["iss"] = self._issuer
-        return self._modes[request.response_mode].respond(client, request.redirect_uri, parameters)
+        state = {} if request.state is None else {"state": request.state}
+        return {**answer, **state, "iss": self._issuer}
 
 
 def _unless_silent(interaction: Interaction, error: OAuthError) -> None:

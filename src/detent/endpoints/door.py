@@ -6,8 +6,9 @@ Used by token, revocation and introspection, so that none can forget a step (RFC
 from collections.abc import Awaitable, Callable, Mapping
 
 from detent.client_auth.authenticate import authenticated, claimed
+from detent.client_auth.guesses import Guesses
 from detent.core.client import Client
-from detent.core.errors import OAuthError
+from detent.core.errors import InvalidClient, OAuthError
 from detent.core.exchange import Form, Request, Response
 from detent.core.ids import Instant
 from detent.grants.commit import commit
@@ -23,6 +24,7 @@ class Door:
         self._client_auth = client_auth
         self._store = store
         self._clock = clock
+        self._guesses = Guesses()
 
     def now(self) -> Instant:
         return self._clock.now()
@@ -31,13 +33,18 @@ class Door:
         """Who the request says it is; no I/O."""
         return claimed(self._client_auth, request, form)
 
-    async def client(self, claim: Claim, now: Instant) -> Authenticated:
-        """Who it is. Raises InvalidClient."""
-        return await authenticated(self._client_auth, claim, self._store, now)
+    async def client(self, claim: Claim, peer: str, now: Instant) -> Authenticated:
+        """Who it is. Raises InvalidClient, SlowDown."""
+        self._guesses.refuse_too_many(claim.client_id, peer, now)
+        try:
+            return await authenticated(self._client_auth, claim, self._store, now)
+        except InvalidClient:
+            self._guesses.failed(claim.client_id, peer, now)
+            raise
 
     async def client_at_once(self, request: Request, form: Form, now: Instant) -> Client:
         """Who it is, for work that writes nothing itself: what counts once is spent here. Raises InvalidClient."""
-        proved = await self.client(self.claim(request, form), now)
+        proved = await self.client(self.claim(request, form), request.peer, now)
         await commit(self._store, proved.once)
         return proved.client
 

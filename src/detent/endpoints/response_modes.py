@@ -13,6 +13,7 @@ from detent.web.page import see_other
 
 class Query:
     name = "query"
+    leads_away = True
 
     def check(self, client: Client, redirect_uri: str) -> None:
         """It can take every redirect URI."""

@@ -37,7 +37,7 @@ class TokenEndpoint:
             raise UnsupportedGrantType(f"This server offers the grant types: {', '.join(self._registry.grants)}.")
         claim = self._door.claim(request, form)
         screened = grant.screen(form, claim.client_id, now)
-        authenticated = await self._door.client(claim, now)
+        authenticated = await self._door.client(claim, request.peer, now)
         client = authenticated.client
         if grant_type not in client.grant_types:
             raise UnauthorizedClient(f"This client is not registered for the grant type {grant_type}.")

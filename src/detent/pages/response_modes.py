@@ -19,6 +19,7 @@ from detent.web.page import Locks, html_page, leads_to
 
 class FormPost:
     name = "form_post"
+    leads_away = True
 
     def __init__(self, rendering: Rendering) -> None:
         self._rendering = rendering
@@ -36,6 +37,7 @@ class FormPost:
 
 class WebMessage:
     name = "web_message"
+    leads_away = False
 
     def __init__(self, rendering: Rendering) -> None:
         self._rendering = rendering

@@ -7,7 +7,7 @@ Rule: an operator may decide that for everybody, a client that nobody vouched fo
 from typing import Final
 
 from detent.core.api import SigningAlg
-from detent.core.client import DOCUMENT, OPEN, Client
+from detent.core.client import Client
 from detent.core.encryption import OwnAlg
 from detent.core.errors import InvalidClientMetadata
 from detent.ports import Keys
@@ -17,7 +17,7 @@ _RSA: Final = frozenset({"RS256", "PS256", "RSA-OAEP-256"})
 
 async def provide(keys: Keys, alg: SigningAlg | OwnAlg, client: Client) -> None:
     """Raises InvalidClientMetadata."""
-    unvouched = client.registered_by in (OPEN, DOCUMENT) and alg not in _RSA
+    unvouched = client.is_anybodys and alg not in _RSA
     if unvouched and not keys.public_jwks(frozenset({alg})):
         raise InvalidClientMetadata(
             f"{alg} is not in use at this server, and a client that registers itself does not bring it in: every other "
