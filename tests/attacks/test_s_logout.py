@@ -94,10 +94,11 @@ def test_attack_s7_each_app_gets_a_token_for_itself_alone_by_its_own_algorithm_k
             detent, "pairwise", subject_type="pairwise", sector_identifier_uri="https://sector.example/"
         )
         browser, tokens = signed_in(detent, *apps)
-        browser.open("/oidc/logout", params={"id_token_hint": tokens["RS256"]["id_token"]})
+        left = browser.open("/oidc/logout", params={"id_token_hint": tokens["pairwise"]["id_token"]})
+        assert left.path == "/signed-out", "its own sid is a hint"
         deliver(detent)
         deliver(detent)
-        subjects = {}
+        known_as = {}
         for name, receiver in apps.items():
             token = receiver.one()
             known = tokens[name]["id_token"]
@@ -105,10 +106,11 @@ def test_attack_s7_each_app_gets_a_token_for_itself_alone_by_its_own_algorithm_k
                 (header, token), known = decrypting.opened(token, key), decrypting.opened(known, key)[1]
                 assert header["alg"] == "ECDH-ES"
             claims = claims_of(detent, token, name, (name if name in SIGNING_ALGS else "RS256",))
-            assert claims["sub"] == unverified(known)["sub"]
-            subjects[name] = claims["sub"]
-        assert len(set(subjects.values())) == 2
-        assert subjects["pairwise"] != subjects["RS256"]
+            for said in (unverified(known), unverified(tokens[name]["access_token"])):
+                assert (said["sub"], said["sid"]) == (claims["sub"], claims["sid"])
+            known_as[name] = claims["sub"], claims["sid"]
+        assert len(set(known_as.values())) == 2
+        assert not set(known_as["pairwise"]) & set(known_as["RS256"]), "nothing in common to join them by"
 
 
 @pytest.mark.slow

@@ -29,13 +29,14 @@ def access_claims(
     jti: str,
     cnf: Confirmation,
     sub: str,
+    sid: str | None,
     family: Family | None,
     epochs: Epochs,
 ) -> dict[str, Any]:
     """RFC 9068 §2.2; `azp` beside `client_id` for APIs that read the older spelling.
 
-    `sub` is the person as this client knows them, or the client itself. A client's own token has no row that knows
-    under which cut-offs it was issued, so it says so itself (`epochs`).
+    `sub` and `sid` are the person and the session as this client knows them, or the client itself and none. A client's
+    own token has no row that knows under which cut-offs it was issued, so it says so itself (`epochs`).
     """
     audience = [api.identifier for api in target.apis]
     if OPENID in target.scope:
@@ -53,7 +54,7 @@ def access_claims(
     }
     if family:
         claims["authorization_id"] = family.key.text
-        claims |= _authentication(family.authorization)
+        claims |= _authentication(family.authorization, sid)
     else:
         claims["epochs"] = [epochs.client, epochs.server]
     if bound := cnf.claim():
@@ -65,6 +66,7 @@ def id_claims(
     issuer: str,
     authorization: Authorization,
     sub: str,
+    sid: str | None,
     person: dict[str, Any],
     *,
     now: Instant,
@@ -82,7 +84,7 @@ def id_claims(
         "iat": now,
         "exp": expires_at,
         "at_hash": at_hash,
-        **_authentication(authorization),
+        **_authentication(authorization, sid),
     }
     if nonce is not None:
         claims["nonce"] = nonce
@@ -93,12 +95,12 @@ def wants_id_token(scope: Scope) -> bool:
     return OPENID in scope
 
 
-def _authentication(authorization: Authorization) -> dict[str, Any]:
+def _authentication(authorization: Authorization, sid: str | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"auth_time": authorization.auth_time}
     if authorization.acr:
         facts["acr"] = authorization.acr
     if authorization.amr:
         facts["amr"] = list(authorization.amr)
-    if authorization.session_id:
-        facts["sid"] = authorization.session_id
+    if sid:
+        facts["sid"] = sid
     return facts

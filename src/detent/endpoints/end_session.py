@@ -122,9 +122,10 @@ class EndSession:
     def _is_of(self, hint: Hint | None, client: Client | None, visitor: Visitor) -> bool:
         """Whether the ID token is of this person, as its client knows them, in this session."""
         session = visitor.session
-        if hint is None or client is None or session is None or hint.sid != session.sid:
+        if hint is None or client is None or session is None:
             return False
-        return hint.sub == self._disclosure.subject(session.subject, client)
+        known = self._disclosure.subject(session.subject, client), self._disclosure.sid(session.sid, client)
+        return (hint.sub, hint.sid) == known
 
 
 def _registered(uri: str | None, client: Client | None) -> str | None:

@@ -83,7 +83,9 @@ class IntrospectionEndpoint:
         over = why_over(family, present, now, session_over=found.session_over(now))
         if not head or family.authorization.client_id != client.client_id or over:
             return INACTIVE
-        return _refresh_claims(family, self._disclosure.subject(family.authorization.subject, client))
+        granted, disclosure = family.authorization, self._disclosure
+        known = {"sub": disclosure.subject(granted.subject, client), "sid": disclosure.sid(granted.session_id, client)}
+        return _refresh_claims(family, known)
 
 
 def _access_token(live: LiveAccessToken) -> dict[str, Any]:
@@ -92,15 +94,14 @@ def _access_token(live: LiveAccessToken) -> dict[str, Any]:
     return {"active": True, "token_type": token_type, **told}
 
 
-def _refresh_claims(family: Family, sub: str) -> dict[str, Any]:
+def _refresh_claims(family: Family, known: Mapping[str, str | None]) -> dict[str, Any]:
     authorization = family.authorization
-    known = {"cnf": authorization.cnf.claim(), "sid": authorization.session_id}
+    told = {"cnf": authorization.cnf.claim(), **known}
     return {
-        **{name: value for name, value in known.items() if value},
+        **{name: value for name, value in told.items() if value},
         "active": True,
         "token_type": "refresh_token",
         "client_id": authorization.client_id,
-        "sub": sub,
         "scope": " ".join(authorization.scope),
         "iat": authorization.created_at,
         "exp": family.idle_until,

@@ -30,6 +30,10 @@ class Disclosure:
         """The `sub` of this person at this client. Raises UnauthorizedClient where its subject type is not offered."""
         return subject_type_of(client, self._subject_types).told(subject, client)
 
+    def sid(self, session_id: str | None, client: Client) -> str | None:
+        """The session as this client knows it: one `sid` everywhere would join what subjects keep apart."""
+        return self.subject(Subject(session_id), client) if session_id else None
+
     async def person(
         self, authorization: Authorization, client: Client, scope: Scope, place: Place, user: User | None = None
     ) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class IdTokens:
             self._issuer,
             authorization,
             self._disclosure.subject(authorization.subject, client),
+            self._disclosure.sid(authorization.session_id, client),
             await self._disclosure.person(authorization, client, authorization.scope, "id_token", user),
             now=now,
             expires_at=Instant(now + ID_TOKEN_LIFE),
@@ -71,7 +72,7 @@ def at_hash(access_token: str, alg: SigningAlg) -> str:
 
 
 class Hint(msgspec.Struct, frozen=True):
-    """`sub` is the person as this client knows them."""
+    """`sub` and `sid` are the person and the session as this client knows them."""
 
     sub: str
     client_id: ClientId

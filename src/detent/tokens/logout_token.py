@@ -1,8 +1,8 @@
 """Logout tokens: the JWT that tells an app whose session is over.
 
-Source: OpenID Connect Back-Channel Logout 1.0 §2.4. Signed, and encrypted, as the app's ID tokens are; `sub` is the
-person as this app knows them. `typ` keeps it from being taken for anything else (RFC 8725 §3.11), and so does the
-`nonce` that it must not have. When one is sent, and to whom, is up to detent.webhooks.
+Source: OpenID Connect Back-Channel Logout 1.0 §2.4. Signed, and encrypted, as the app's ID tokens are; `sub` and `sid`
+are the person and the session as this app knows them. `typ` keeps it from being taken for anything else (RFC 8725
+§3.11), and so does the `nonce` that it must not have. When one is sent, and to whom, is up to detent.webhooks.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class LogoutTokens:
             "iat": now,
             "exp": now + LOGOUT_TOKEN_LIFE,
             "jti": self._entropy.token_bytes(16).hex(),
-            "sid": sid,
+            "sid": self._disclosure.sid(sid, client),
             "events": {EVENT: {}},
         }
         return await wrapped(self._keys.sign(alg, TYP, claims), client, "id_token", self._envelopes)

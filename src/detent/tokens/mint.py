@@ -64,6 +64,7 @@ class Mint:
             jti=jti,
             cnf=cnf,
             sub=self._disclosure.subject(family.authorization.subject, client) if family else client.client_id,
+            sid=self._disclosure.sid(family.authorization.session_id, client) if family else None,
             family=family,
             epochs=epochs,
         )
