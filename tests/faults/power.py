@@ -94,7 +94,7 @@ class Image(msgspec.Struct):
 
     moment: int
     kind: Kind
-    files: dict[str, bytes]
+    files: dict[str, bytearray]
     acknowledged: dict[str, int]
 
 
@@ -115,7 +115,7 @@ def images(record: list[Happened], many: int, seed: int = 1) -> Iterator[Image]:
         for name, changes in pending.items():
             for change in _arrived(changes, kind, chance):
                 _carry_out(files[name], change)
-        yield Image(moment, kind, {name: bytes(data) for name, data in files.items()}, dict(acknowledged))
+        yield Image(moment, kind, files, dict(acknowledged))
 
 
 def _pass(
