@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from detent.cli.authority import local_certificate
 from detent.testing.server import Loopback
-from tests.browser.certificate import trusted_certificate
 from tests.clients.example import Example, running_example
 from tests.fixtures import keys_folder
 
@@ -39,10 +39,11 @@ def example(tmp_path: Path, keys_folder: Path) -> Iterator[Example]:
 
 
 @pytest.fixture
-def secure_example(tmp_path: Path, keys_folder: Path) -> Iterator[Example]:
-    """The same over https, for clients that insist on it; SSL_CERT_FILE names the authority meanwhile."""
-    with (
-        trusted_certificate(tmp_path) as certificate,
-        running_example(tmp_path / "data", keys_folder, Loopback(certificate=certificate.path)) as running,
-    ):
+def secure_example(tmp_path: Path, keys_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Example]:
+    """The same over https, by the authority of `detent up --https`; SSL_CERT_FILE names it meanwhile."""
+    made = local_certificate(tmp_path)
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(made.key.read_bytes() + made.certificate.read_bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.authority))
+    with running_example(tmp_path / "data", keys_folder, Loopback("localhost", chain)) as running:
         yield running
