@@ -1,4 +1,4 @@
-"""What one refresh costs the processor: `python bench/instructions.py [--alg ES256] [--json]`, no clock involved.
+"""What one refresh costs the processor: `python -m bench.instructions [--alg ES256] [--json]`, no clock involved.
 
 The server's whole work, from the bytes of a request to those of its answer, carried out under valgrind once for few
 refreshes and once for many; the difference is told per refresh. The kernel's share is not counted. Sixty-four
@@ -18,8 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from server import CLIENT_ID, CLIENT_SECRET, Silent, seeded
-
+from bench.server import CLIENT_ID, CLIENT_SECRET, Silent, seeded
 from detent.app import House, Outside
 from detent.cli.serving import run
 from detent.identity.passwords import Passwords
@@ -91,9 +90,10 @@ def valgrind() -> str:
 def counted(alg: str, number: int) -> int:
     """Instructions of a whole process that carries out this many refreshes."""
     with tempfile.TemporaryDirectory() as folder:
-        alone = [sys.executable, __file__, "--alone", folder, str(number), "--alg", alg]
+        alone = [sys.executable, "-m", "bench.instructions", "--alone", folder, str(number), "--alg", alg]
         told = subprocess.run(
             [valgrind(), "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", *alone],
+            cwd=Path(__file__).parents[1],
             env={**os.environ, "PYTHONHASHSEED": "0"},
             check=True,
             capture_output=True,
