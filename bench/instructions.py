@@ -28,7 +28,7 @@ from detent.system import SystemClock, SystemEntropy
 from detent.web.protocol import Protocol
 from detent.web.server import Server
 
-FEW, MANY, AT_ONCE = 256, 1280, 64
+FEW, MANY, AT_ONCE = 128, 640, 64
 ISSUER = "http://127.0.0.1:1/"
 BASIC = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
 

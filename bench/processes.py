@@ -39,9 +39,11 @@ class Server:
         flags = ["--alg", alg, "--families", str(families), "--scope", scope]
         flags += ["--postgres", postgres] if postgres else []
         command = [*pinned(core), sys.executable, "-m", "bench.server", str(self.folder), *flags]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HERE.parent
-        )
+        self._log = self.folder / "log"
+        with self._log.open("a") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=HERE.parent
+            )
         _started.append(self.process)
         self.url = str(self._heard()["url"]).rstrip("/")
         self.token_url = f"{self.url}/oauth/token"
@@ -68,7 +70,7 @@ class Server:
     def _heard(self) -> Any:
         assert self.process.stdout
         line = self.process.stdout.readline()
-        return json.loads(line) if line else sys.exit("the server ended; the reason stands above")
+        return json.loads(line) if line else sys.exit(f"the server ended:\n{self._log.read_text()[-3000:]}")
 
 
 class Yardstick:

@@ -1,7 +1,8 @@
 """An open loop: `storm.py URL RATE SECONDS LANES BODIES`, this many requests a second whatever becomes of them.
 
-For what must not disturb others: garbage, sign-ins. In each of the lanes requests follow one another without
-waiting for answers (RFC 9112 §9.3.2); the server takes them one by one, so LANES is how many it has at a time. Prints how many were sent, and how many were answered with each status.
+For what must not disturb others: garbage, sign-ins. In each lane requests follow one another without waiting for
+answers (RFC 9112 §9.3.2); the server takes them one by one, so LANES is how many it has at a time. Prints how many
+were sent, and how many were answered with each status.
 """
 
 import asyncio

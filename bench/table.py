@@ -1,4 +1,4 @@
-"""The table of what detent does in a second: `./check bench [SCENARIO…] [--seconds 4] [--repeats 3] [--json]`.
+"""The table of what detent does in a second: `./check bench [SCENARIO…] [--seconds 4] [--repeats 3]`.
 
 Every row with its bar, what was measured (median of the repeats and their range), the ratio to oidc-provider measured
 in turn with it, latencies, the server side's CPU time for each answer, and whether the bar was reached. The server
@@ -18,7 +18,7 @@ import apsw
 import msgspec
 
 from bench import scenarios, scenarios_whole
-from bench.generator import WRK
+from bench.generator import HERE, WRK
 from bench.measure import Line, Options
 from bench.processes import Yardstick
 
@@ -41,6 +41,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "sign-ins": scenarios_whole.sign_ins,
     "durable": scenarios_whole.durable,
 }
+PAGE: Final = HERE.parent / "docs" / "performance.md"
 HEAD: Final = "| item | at least | measured (range) | ratio | p50 / p99 ms | CPU µs | |"
 RULE: Final = "|---|---|--:|--:|--:|--:|---|"
 
@@ -86,6 +87,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--families", type=int, default=Options().families, help="of the scenario `families`")
     parser.add_argument("--refreshes", type=int, default=Options().refreshes, help="of the scenario `growth`")
     parser.add_argument("--no-yardstick", dest="yardstick", action="store_false")
+    parser.add_argument("--markdown", action="store_true", help="write the table into docs/performance.md too")
     parser.add_argument("--json", action="store_true", help="one JSON document for each row")
     asked = parser.parse_args()
     if unknown := [name for name in asked.scenarios if name not in SCENARIOS]:
@@ -96,14 +98,30 @@ def parsed() -> argparse.Namespace:
 def main() -> int:
     asked = parsed()
     options = msgspec.convert({name: getattr(asked, name) for name in Options.__struct_fields__}, Options)
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        print(text, flush=True)
+
     if not asked.json:
-        print(surroundings(options), "", HEAD, RULE, sep="\n", flush=True)
+        tell(f"{surroundings(options)}\n\n{HEAD}\n{RULE}")
     missed = False
     for name in asked.scenarios or SCENARIOS:
         for line in SCENARIOS[name](options):
-            print(msgspec.json.encode(line).decode() if asked.json else markdown(line), flush=True)
+            tell(msgspec.json.encode(line).decode() if asked.json else markdown(line))
             missed |= line.met is False
+    if asked.markdown:
+        published("bench", "\n".join(told))
     return int(missed)
+
+
+def published(name: str, text: str) -> None:
+    """Put the text into its place in docs/performance.md."""
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+    before, _, rest = PAGE.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    PAGE.write_text(f"{before}{begin}{text}\n{end}{after}")
 
 
 if __name__ == "__main__":
