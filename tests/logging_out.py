@@ -18,8 +18,10 @@ from detent.core.changes import InsertClient
 from detent.core.logout import OWED
 from detent.testing.clock import ManualClock
 from detent.testing.server import Loopback, ServerThread
+from detent.tokens.logout_token import LogoutTokens
 from detent.web.asgi import Receive, Scope, Send
 from detent.web.outbound import LOOPBACK, Outbound
+from detent.webhooks.logouts import LogoutCourier
 from tests.browsing import Browser
 from tests.mission.test_a_tokens import claims_of as unverified
 from tests.serving import Detent, client, running
@@ -91,6 +93,14 @@ def register(detent: Detent, name: str, uri: str, kind: Any = "native", **extra:
 def deliver(detent: Detent) -> None:
     """All that is due now."""
     detent.thread.call(detent.house.logouts.round())
+
+
+def another(detent: Detent) -> LogoutCourier:
+    """Another node's, on the same store."""
+    outside, house = detent.house.outside, detent.house
+    tokens = LogoutTokens(house.issuer, outside.keys, house.disclosure, (), outside.entropy)
+    ports = (outside.store, outside.directory, outside.clock, outside.entropy, outside.sink, outside.metrics)
+    return LogoutCourier(*ports, tokens, house.outbound)
 
 
 def backlog(detent: Detent) -> int:

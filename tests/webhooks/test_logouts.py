@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from detent.admin.families import Families
+from detent.audit.chain import Chain
+from detent.audit.prune import prune
+from detent.core.errors import InvalidRequest
 from detent.core.ids import Seconds
 from detent.core.retrying import LEASE
 from detent.core.session import SessionPolicy
@@ -19,6 +22,7 @@ from detent.webhooks.endings import SETTLED
 from tests.browsing import Browser
 from tests.logging_out import (
     HANG,
+    another,
     app,
     backlog,
     claims_of,
@@ -298,6 +302,38 @@ def test_what_was_owed_at_a_crash_is_sent_after_the_restart_and_nothing_is_lost_
             assert {claims_of(detent, token, "chat")["sid"] for token in chat.all()} == expected
             assert claims_of(detent, hanging.one(), "hanging")["sid"] == sid_of(tokens["hanging"])
             assert backlog(detent) == 0
+
+
+def test_of_several_nodes_each_logout_token_is_sent_by_one(detent: Detent) -> None:
+    apps = [app(detent, f"app-{number}") for number in range(6)]
+    browser, tokens = signed_in(detent, *(f"app-{number}" for number in range(6)))
+    nodes = [detent.house.logouts, *(another(detent) for _ in range(2))]
+    leave(browser, tokens["app-0"])
+    for _ in range(2):
+        for each in [detent.thread.submit(node.round()) for node in nodes]:
+            each.result()
+    assert [len(each.all()) for each in apps] == [1] * 6
+    assert backlog(detent) == 0
+
+
+def test_the_log_is_not_pruned_of_what_apps_were_not_told_of_yet(detent: Detent) -> None:
+    outside = detent.house.outside
+    ports = (outside.store, outside.directory, outside.keys, outside.clock)
+    chain, chat = Chain(*ports, outside.entropy), app(detent, "chat")
+    deliver(detent)
+    browser, tokens = signed_in(detent, "chat")
+    leave(browser, tokens["chat"])
+    for _ in range(2):  # the newest link is never pruned
+        detent.thread.call(chain.link_all())
+        detent.clock.advance(60)
+        detent.sign_in()
+    detent.thread.call(chain.link_all())
+    later = detent.clock.advance(1)
+    with pytest.raises(InvalidRequest, match="Apps were not told yet"):
+        detent.thread.call(prune(*ports, later))
+    deliver(detent)
+    assert detent.thread.call(prune(*ports, later)) > 0
+    assert len(chat.all()) == 1
 
 
 def test_one_sid_in_every_id_token_access_token_and_introspection_of_a_session(detent: Detent) -> None:

@@ -1,8 +1,10 @@
 """Lets go of what is old: whole links with their events, from the beginning, and never the newest link.
 
 In their place stands an anchor, tagged like a link, with the number and hash of the last that went: so the rest still
-proves that nothing else is missing. A log that is not whole, or that a webhook is owed from, is not pruned.
+proves that nothing else is missing. A log that is not whole, or that a webhook or an app is owed from, is not pruned.
 """
+
+from collections.abc import Callable
 
 from detent.audit.verify import verify
 from detent.core.audit import ANCHOR, Pruned, anchored, read_link
@@ -10,7 +12,7 @@ from detent.core.changes import PruneLink, changed
 from detent.core.errors import InvalidRequest
 from detent.core.events import Event
 from detent.core.ids import Instant
-from detent.core.webhook import Webhook
+from detent.core.logout import CURSOR, LOG, WATCHED
 from detent.ports import Clock, Directory, Keys, Store
 
 _PORTION = 500
@@ -21,8 +23,11 @@ async def prune(store: Store, directory: Directory, keys: Keys, clock: Clock, be
     if not (await verify(directory, keys)).whole:
         raise InvalidRequest("The log is not whole, so nothing is pruned: see `detent audit verify`.")
     for webhook in await directory.webhooks():
-        if await _is_owed_from(webhook, directory, before):
+        if await _is_owed_from(webhook.cursor, webhook.wants, directory, before):
             raise InvalidRequest(f"Webhook {webhook.id} is owed events that would go. Mend its endpoint, or remove it.")
+    looked_at = await store.record(CURSOR, LOG)
+    if looked_at and await _is_owed_from(int(looked_at.value), WATCHED.__contains__, directory, before):
+        raise InvalidRequest("Apps were not told yet of sessions whose end would go. Start a server, and prune then.")
     told: tuple[Event, ...] = (Event("log_pruned", clock.now(), reason="its oldest links"),)
     gone = 0
     secrets = keys.audit_keys()
@@ -38,13 +43,13 @@ async def prune(store: Store, directory: Directory, keys: Keys, clock: Clock, be
         gone, told = gone + len(events), ()
 
 
-async def _is_owed_from(webhook: Webhook, directory: Directory, before: Instant) -> bool:
-    after = webhook.cursor
+async def _is_owed_from(cursor: int, wanted: Callable[[str], bool], directory: Directory, before: Instant) -> bool:
+    after = cursor
     while rows := await directory.audit_rows(after=after, limit=_PORTION):
         for row in rows:
             if row.at >= before:
                 return False
-            if webhook.wants(row.name):
+            if wanted(row.name):
                 return True
         after = rows[-1].seq
     return False

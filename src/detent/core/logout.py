@@ -11,10 +11,15 @@ import msgspec
 from msgspec.structs import replace
 
 from detent.core.changes import ConsumeRecord, InsertRecord, Part, Record
+from detent.core.events import EventName
 from detent.core.ids import ClientId, Instant, Subject
 from detent.core.policy import DAY
 
 OWED: Final = "logout_owed"  # the kind of these records
+CURSOR, LOG = "logout_cursor", "audit"  # the record that says how far the audit log was looked at
+WATCHED: Final[frozenset[EventName]] = frozenset(
+    {"signed_out", "cut_off_raised", "user_removed", "revoked", "consent_withdrawn"}
+)
 KEPT_TRYING: Final = DAY  # an app that was away for longer has ended its sessions by itself
 REFUSALS: Final = 3  # §2.8: the app got it and will not have it
 NEVER: Final = Instant(1 << 53)

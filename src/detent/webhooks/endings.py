@@ -20,26 +20,22 @@ from detent.core.changes import Changes, InsertRecord, Record, ReplaceRecord
 from detent.core.claims import wants_id_token
 from detent.core.client import BACKCHANNEL_LOGOUT_URI
 from detent.core.errors import Conflict
-from detent.core.events import SERVER, Event, EventName
+from detent.core.events import SERVER, Event
 from detent.core.family import Family
 from detent.core.ids import ClientId, FamilyKey, Instant, Subject
-from detent.core.logout import NEVER, OwedLogout
+from detent.core.logout import CURSOR, LOG, NEVER, WATCHED, OwedLogout
 from detent.core.policy import DAY
 from detent.core.session import Session, why_session_over
 from detent.ports import Clock, Directory, Entropy, Store
 
 log = logging.getLogger("detent.webhooks")
 
-WATCHED: Final[frozenset[EventName]] = frozenset(
-    {"signed_out", "cut_off_raised", "user_removed", "revoked", "consent_withdrawn"}
-)
 BY_OTHERS: Final = frozenset({"person", "operator"})  # whatever else ends a family, its session goes on
 SETTLED: Final = 2  # seconds until every node has read the counter that a cut-off of everything raised
 PORTION: Final = 500
 UNWANTED: Final = 1000  # rows that may be read again after a restart
 MARKED_FOR: Final = 400 * DAY  # beyond the end of the session, whose row is swept long before
-CURSOR, MARK = "logout_cursor", "logout_told"
-_LOG: Final = "audit"
+MARK: Final = "logout_told"
 
 
 class Endings:
@@ -67,10 +63,10 @@ class Endings:
 
     async def _stored_cursor(self) -> Record:
         """At first where the chain ends: what came before was before anybody could want to be told."""
-        if (stored := await self._store.record(CURSOR, _LOG)) is None:
+        if (stored := await self._store.record(CURSOR, LOG)) is None:
             link = await self._directory.last_link()
             linked = read_link(link) if link else None
-            stored = Record(CURSOR, _LOG, str(linked.last if linked else 0).encode(), NEVER)
+            stored = Record(CURSOR, LOG, str(linked.last if linked else 0).encode(), NEVER)
             try:
                 await self._store.apply(Changes((InsertRecord(stored),)))
             except Conflict:
