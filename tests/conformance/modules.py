@@ -2,7 +2,8 @@
 
 As of version 5.2.4 of the suite, response type `code`. Each module has a test of its name in this folder
 (`oidcc-scope-all` → `test_oidcc_scope_all`); test_modules.py proves that none is missing. What the suite skips because
-it is not advertised has its test too: that it is not advertised, and refused.
+it is not advertised has its test too: that it is not advertised, and refused. What the real suite said of
+each stands in conformance/README.md.
 """
 
 from typing import Final, Literal
