@@ -58,7 +58,7 @@ def nodes(options: Options) -> Iterator[Line]:
     for many in (1, 2, 3):
         if many > 1:
             servers.append(Server(servers[0].folder, families=0, postgres=database.address))
-        point = line(f"{many} nodes on one PostgreSQL", Bar(), options, lambda: _shared(servers, options, database))
+        point = line(f"{many} nodes on one PostgreSQL", Bar(), options, lambda: shared(servers, options, database))
         rate = float(point.ours.split("/s")[0].replace(",", ""))
         alone = alone or rate
         bar = "≥ 0.8 × one node on the same core" if many > 1 else ""
@@ -72,7 +72,7 @@ def nodes(options: Options) -> Iterator[Line]:
         server.stop()
 
 
-def _shared(servers: list[Server], options: Options, database: Database) -> Point:
+def shared(servers: list[Server], options: Options, database: Database) -> Point:
     """Each node gets its share of the chains, another one each time, so that chains wander."""
     everything = [token for server in servers for token in _taken(server)]
     loads = []

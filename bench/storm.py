@@ -48,7 +48,7 @@ async def storm(url: str, rate: float, seconds: float, many: int, bodies: list[b
     statuses: Counter[str] = Counter()
     lanes: list[Lane] = []
     for _ in range(many):
-        lanes.append((await loop.create_connection(lambda: Lane(statuses), parts.hostname, parts.port))[1])
+        lanes.append((await loop.create_connection(lambda: Lane(statuses), str(parts.hostname), parts.port or 80))[1])
     sent, began = 0, time.perf_counter()
     turns = cycle(lanes)
     while (passed := time.perf_counter() - began) < seconds:
