@@ -119,6 +119,12 @@ class Crowd:
             tokens = await asyncio.gather(*(self._sign_in(http) for _ in range(clients)))
             await asyncio.gather(*(self._live(http, token) for token in tokens))
 
+    async def go_on(self, more: int) -> None:
+        """Until so many more were answered with tokens, or somebody is refused."""
+        wanted = len(self.answered) + more
+        while len(self.answered) < wanted and not self.refused:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
     def stop(self) -> None:
         self._stop = True
 

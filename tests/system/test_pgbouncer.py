@@ -62,8 +62,7 @@ def test_attack_f10_two_nodes_share_three_connections_and_nobody_gets_anothers_a
 
         async def story() -> None:
             running = asyncio.create_task(crowd.run(40))
-            while len(crowd.answered) < 200 and not crowd.refused:  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
+            await crowd.go_on(200)
             crowd.stop()
             await running
 
