@@ -285,6 +285,35 @@ async def test_asvs_7_3_a_session_ends_idle_and_absolute_at_the_very_second(visi
     assert await visit.find(cookie) is None
 
 
+async def test_that_a_session_ran_out_is_written_down_once_by_whoever_notices(visit: Visit, alice: User) -> None:
+    for end, wait in (("idle", POLICY.idle), ("absolute", POLICY.absolute)):
+        session, cookie = await visit.begin(alice)
+        before = len(await audited(visit.store))
+        while end == "absolute" and visit.clock.now() < session.life.absolute_until:
+            await visit.sessions.touch((await visit.find(cookie)) or session, visit.clock.now())
+            visit.clock.advance(POLICY.idle // 2)
+        visit.clock.advance(wait)
+        for _ in range(3):
+            assert await visit.find(cookie) is None
+        [told] = (await audited(visit.store))[before:]
+        assert (told.name, told.subject, told.reason) == ("signed_out", alice.subject, end)
+        found = await visit.store.session(session.key)
+        assert found
+        assert (found.session.life.ended_by, found.session.life.over(visit.clock.now())) == (end, end)
+
+
+async def test_a_session_that_ran_out_is_over_whether_or_not_that_can_be_written(
+    sink: ListSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, clock = Failing(), ManualClock()
+    visit = Visit(Sessions(store, SystemEntropy(), sink, POLICY), store, clock, sink)
+    _, cookie = await visit.begin(a_user("alice"))
+    clock.advance(POLICY.idle)
+    store.fails_at = EndSessions
+    assert await visit.find(cookie) is None
+    assert "the end of a session was not written down: the disk is full" in caplog.text
+
+
 async def test_a_session_in_use_is_written_at_most_24_times_in_its_idle_life(sink: ListSink) -> None:
     class Counting(MemoryStore):
         slides = 0

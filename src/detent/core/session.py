@@ -21,6 +21,7 @@ Acr = Literal["urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport
 ACR_VALUES: Final[tuple[Acr, ...]] = get_args(Acr)
 
 SessionOver = Literal["ended", "idle", "absolute", "cut_off"]
+_BY_TIME: Final[dict[str, SessionOver]] = {"idle": "idle", "absolute": "absolute"}  # as the first to notice wrote it
 
 
 class SessionPolicy(msgspec.Struct, frozen=True):
@@ -38,7 +39,7 @@ class SessionLife(msgspec.Struct, frozen=True):
 
     def over(self, now: Instant) -> SessionOver | None:
         if self.ended_by:
-            return "idle" if self.ended_by == "idle" else "absolute" if self.ended_by == "absolute" else "ended"
+            return _BY_TIME.get(self.ended_by, "ended")
         if now >= self.absolute_until:
             return "absolute"
         return "idle" if now >= self.idle_until else None
