@@ -33,7 +33,7 @@ class Guesses:
             return
         begun, failed = self._failed.get(_pair(client_id, peer), (now, 0))
         wait = begun + WINDOW - now
-        if failed >= FAILURES and wait > 0:
+        if failed >= FAILURES and 0 < wait <= WINDOW:  # longer only where the clock was set back
             raise SlowDown(
                 f"Too many proofs of this client were wrong at this address. Try again in {wait} seconds.",
                 retry_after=wait,
