@@ -26,6 +26,7 @@ from detent.web import handshake
 from detent.web import server as web_server
 from detent.web.asgi import Edge
 from detent.web.certificate import CertificateError, ServerCertificate, read_certificate
+from detent.web.protocol import Protocol
 from detent.web.server import port_of
 from tests.attacks.test_h_connections import rest_of
 
@@ -217,6 +218,34 @@ def test_the_end_waits_for_no_handshake_and_for_the_request_under_way(authority:
         assert time.monotonic() - began < SECONDS
         assert rest_of(silent) == b""
         assert rest_of(idle) == b""
+
+
+async def test_the_end_comes_over_a_tls_connection_that_is_just_being_lost() -> None:
+    """asyncio tells a protocol of the loss a step later; until then the server still counts it."""
+
+    class Lost(asyncio.Transport):
+        """As asyncio's TLS transport is in between: closed, and no good for a second time."""
+
+        def is_closing(self) -> bool:
+            return True
+
+        def close(self) -> None:
+            raise AssertionError("closed twice")
+
+        def get_write_buffer_size(self) -> int:
+            return 0
+
+        def get_extra_info(self, name: str, default: Any = None) -> Any:
+            return default
+
+    edge = Edge({}, frozenset(), SystemEntropy())
+    server = web_server.Server(edge)
+    server.config.load()
+    protocol = Protocol(server.config, server.server_state, {})
+    protocol.connection_made(Lost())
+    protocol.shutdown()
+    protocol.connection_lost(None)
+    assert edge.crowd.open == 0
 
 
 def test_a_new_certificate_is_for_new_connections_and_what_goes_on_goes_on(

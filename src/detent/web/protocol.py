@@ -315,7 +315,8 @@ class Protocol(asyncio.Protocol):
 
     def _close(self) -> None:
         """Once all is read that was written, but not for ever."""
-        self._transport.close()
+        if not self._transport.is_closing():  # closed twice, asyncio's TLS transport forgets how to answer
+            self._transport.close()
         if self._transport.get_write_buffer_size():
             self._loop.call_later(READ_SECONDS, self._transport.abort)
 
