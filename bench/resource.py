@@ -5,7 +5,7 @@ In this process, without a network: the keys are there.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -36,48 +36,47 @@ class Held:
 
 
 def rates(seconds: float) -> tuple[float, float, float]:
-    """Checks a second of a token seen before, of tokens never seen, and of signatures alone."""
+    """Checks in a second of a core: of a token seen before, of tokens never seen, and of signatures alone.
+
+    All three take turns, the last two with the same tokens.
+    """
     key = ECKey.generate_key("P-256", {"kid": "bench", "alg": "ES256", "use": "sig"})
-    verifier = Verifier(issuer=ISSUER, audience=AUDIENCE, algorithms=("ES256",))
-    jwks = Held(VerificationKeys.from_jwks({"keys": [key.as_dict(private=False)]}))
-    checked = AccessTokens(verifier=verifier, jwks=jwks)
-    tokens = _tokens(key)
-    again = next(tokens)[0]
-
-    async def seen(batch: list[str]) -> None:
-        for _ in range(BATCH):
-            await checked.bearer(again)
-
-    async def fresh(batch: list[str]) -> None:
-        for token in batch:
-            await checked.bearer(token)
-
     public = key.public_key
     assert isinstance(public, EllipticCurvePublicKey)
-    hashed = ECDSA(SHA256())
+    return asyncio.run(_in_turn(_checked(key), public, _tokens(key), seconds))
 
-    async def bare(_: list[str]) -> None:
+
+def _checked(key: ECKey) -> AccessTokens:
+    verifier = Verifier(issuer=ISSUER, audience=AUDIENCE, algorithms=("ES256",))
+    return AccessTokens(
+        verifier=verifier, jwks=Held(VerificationKeys.from_jwks({"keys": [key.as_dict(private=False)]}))
+    )
+
+
+async def _in_turn(
+    checked: AccessTokens, public: EllipticCurvePublicKey, batches: Iterator[list[str]], seconds: float
+) -> tuple[float, float, float]:
+    hashed, spent, done = ECDSA(SHA256()), [0.0, 0.0, 0.0], 0
+    (again,) = next(batches)[:1]
+    await checked.bearer(again)
+    until = time.monotonic() + seconds
+    while not done or time.monotonic() < until:
+        tokens = next(batches)
+        signatures = [_parts(token) for token in tokens]
+        moments = [time.thread_time()]
+        for _ in tokens:
+            await checked.bearer(again)
+        moments.append(time.thread_time())
+        for token in tokens:
+            await checked.bearer(token)
+        moments.append(time.thread_time())
         for signature, signed in signatures:
             public.verify(signature, signed, hashed)
-
-    signatures = [_parts(token) for token in next(tokens)]
-    return _rate(seen, list, seconds), _rate(fresh, lambda: next(tokens), seconds), _rate(bare, list, seconds)
-
-
-def _rate(work: Callable[[list[str]], Awaitable[None]], batch: Callable[[], list[str]], seconds: float) -> float:
-    """Calls a second; what makes the batches is not counted."""
-
-    async def repeat() -> float:
-        spent, done = 0.0, 0
-        while spent < seconds:
-            given = batch()
-            began = time.perf_counter()
-            await work(given)
-            spent += time.perf_counter() - began
-            done += BATCH
-        return done / spent
-
-    return asyncio.run(repeat())
+        moments.append(time.thread_time())
+        spent = [before + (end - start) for before, start, end in zip(spent, moments, moments[1:], strict=False)]
+        done += len(tokens)
+    seen, fresh, bare = (done / each for each in spent)
+    return seen, fresh, bare
 
 
 def _tokens(key: ECKey) -> Iterator[list[str]]:

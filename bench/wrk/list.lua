@@ -1,5 +1,5 @@
 -- every request takes one line of a file (already a form body): one-time things, such as codes that were made
--- beforehand or tokens at first sight. Stops when the file is dry; with OA_AGAIN it begins anew instead.
+-- beforehand or tokens at first sight. A dry file spoils the run; with OA_AGAIN it begins anew instead.
 -- usage: wrk -t1 -cN -s list.lua URL -- BODIES 'WANTED SUBSTRING'
 local C = dofile(os.getenv("OA_LIB"))
 C.counted = true
@@ -12,7 +12,7 @@ function request()
   local b
   if first then first = false; b = C.peek(q) else b = C.pop(q) end
   if b and again then C.push(q, b) end
-  if not b then n_dry = n_dry + 1; b = "grant_type=dry"; if n_dry == 1 then wrk.thread:stop() end end
+  if not b then n_dry = n_dry + 1; b = "grant_type=dry"; C.remember(0, "the list is dry: more must be made beforehand") end
   return wrk.format("POST", nil, hdr, b)
 end
 function response(status, headers, body)
