@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 from detent.core.api import Api
 from detent.core.ids import Instant
-from detent.registry import Feature
+from detent.registry.feature import Feature
 
 SCOPES = {"tenant:read": "See what your company keeps there", "tenant:write": "Change it"}
 

@@ -79,19 +79,10 @@ from detent.pages.response_modes import FormPost, WebMessage
 from detent.pages.static import static_routes
 from detent.ports import Clock, Directory, Entropy, EventSink, Keys, Store
 from detent.profiles import OIDC, Profile
-from detent.registry import (
-    Envelope,
-    Feature,
-    Mark,
-    Proved,
-    RefreshStrategy,
-    Registry,
-    Release,
-    ResourcePolicy,
-    SubjectType,
-    TokenFormat,
-    without,
-)
+from detent.registry.feature import Feature, without
+from detent.registry.joined import Registry
+from detent.registry.requests import Proved, ResourcePolicy
+from detent.registry.tokens import Envelope, Mark, RefreshStrategy, Release, SubjectType, TokenFormat
 from detent.sinks.metrics import Metrics
 from detent.strategies.allowlist import Allowlist
 from detent.strategies.denylist import Denylist

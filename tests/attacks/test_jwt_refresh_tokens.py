@@ -14,7 +14,7 @@ from detent.core.errors import Conflict
 from detent.core.exchange import Form
 from detent.core.family import Origin
 from detent.core.ids import ClientId, SessionKey, placement_of
-from detent.registry import TokenRequest
+from detent.registry.requests import TokenRequest
 from detent.strategies.user_secret import KIND as USER_SECRET
 from detent.tokens.refresh_jwt import RefreshClaims
 from tests.attacks.outcomes import assert_refused

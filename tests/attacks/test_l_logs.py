@@ -16,7 +16,7 @@ import pytest
 from detent.client_auth.guesses import WINDOW
 from detent.core.exchange import Form, Request, TokenResponse
 from detent.core.family import Origin
-from detent.registry import Claim, TokenRequest
+from detent.registry.requests import Claim, TokenRequest
 from detent.sinks.log import LogSink, logging_to
 from tests.attacks.canary import CLIENT_SECRET, WRONG, Life
 from tests.serving import START, Detent

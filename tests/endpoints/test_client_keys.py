@@ -8,7 +8,7 @@ import pytest
 from detent.client_auth.keys import ClientKeys
 from detent.core.client import Client
 from detent.core.errors import InvalidClientMetadata
-from detent.registry import Registry
+from detent.registry.joined import Registry
 from detent.resource_server.errors import InvalidToken, Unavailable, UnknownKey
 from detent.resource_server.keys import VerificationKeys
 from detent.testing.clock import ManualClock

@@ -13,7 +13,7 @@ from detent.core.client import Client
 from detent.core.encryption import ALGS, ENCS
 from detent.core.errors import InvalidClientMetadata
 from detent.features.encryption import check, key_for
-from detent.registry import Registry
+from detent.registry.joined import Registry
 from detent.resource_server.errors import UnknownKey
 from detent.resource_server.keys import VerificationKeys
 from detent.web.outbound import LOOPBACK, Outbound

@@ -24,19 +24,11 @@ from detent.core.errors import InvalidGrant, InvalidRequest, OAuthError, Unsuppo
 from detent.core.exchange import Form, Request, Response, TokenResponse
 from detent.core.family import Family
 from detent.core.ids import FamilyKey, Instant
-from detent.registry import (
-    ClientRequest,
-    ClientRoute,
-    Feature,
-    Issued,
-    Phase,
-    Proved,
-    Registry,
-    RegistryError,
-    Route,
-    Stage,
-    TokenRequest,
-)
+from detent.registry.feature import Feature
+from detent.registry.joined import Registry, RegistryError
+from detent.registry.requests import Phase, Proved, Stage, TokenRequest
+from detent.registry.routes import ClientRequest, ClientRoute, Route
+from detent.registry.tokens import Issued
 from detent.web.respond import json_private, json_public
 from tests.attacks.outcomes import assert_refused
 from tests.mission.test_a_tokens import claims_of

@@ -9,7 +9,7 @@ import pytest
 from detent.core.api import Api
 from detent.core.changes import InsertClient
 from detent.core.ids import Instant
-from detent.registry import Feature
+from detent.registry.feature import Feature
 from examples.tenants import SCOPES, feature
 from tests.attacks.outcomes import assert_refused
 from tests.browsing import Browser

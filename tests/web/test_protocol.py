@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from detent.core.exchange import Request, Response
-from detent.registry import Route
+from detent.registry.routes import Route
 from detent.system import SystemEntropy
 from detent.testing.server import Loopback, ServerThread
 from detent.web.asgi import Edge, Receive, Scope, Send

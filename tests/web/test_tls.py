@@ -19,7 +19,7 @@ import trustme
 import uvloop
 
 from detent.core.exchange import Request, Response
-from detent.registry import Route
+from detent.registry.routes import Route
 from detent.system import SystemEntropy
 from detent.testing.server import Loopback, ServerThread
 from detent.web import handshake

@@ -34,7 +34,7 @@ from detent.core.ids import FamilyKey, Instant
 from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
 from detent.ports import Clock, Directory, FoundFamily
-from detent.registry import RefreshStrategy, strategy_of
+from detent.registry.tokens import RefreshStrategy, strategy_of
 from detent.tokens.access import AccessTokens
 from detent.tokens.handle import REFRESH_PREFIX, family_of, is_of
 

@@ -32,7 +32,7 @@ from detent.core.ids import ClientId, Instant
 from detent.core.policy import DAY, KINDS, ClientKind, OnReuse, Overrides
 from detent.core.scope import Scope
 from detent.ports import Clock, Directory, Entropy, Keys, Store
-from detent.registry import ClientCheck
+from detent.registry.feature import ClientCheck
 
 LONGEST_SECRET_OVERLAP: Final = 30 * DAY
 SHORTEST_SIGNING_SECRET: Final = 32

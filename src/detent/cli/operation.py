@@ -23,7 +23,7 @@ from detent.cli.office import opened
 from detent.core.errors import Conflict, OAuthError, StoreUnavailable
 from detent.core.ids import Instant
 from detent.keys.ring import KeysError
-from detent.registry import RegistryError
+from detent.registry.joined import RegistryError
 from detent.settings.declared import Settings, SettingsError
 from detent.settings.reading import load
 

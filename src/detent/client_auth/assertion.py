@@ -21,7 +21,8 @@ from detent.core.exchange import Form, Request
 from detent.core.ids import Instant
 from detent.core.policy import HOUR
 from detent.ports import Keys
-from detent.registry import Claim, Feature, Once
+from detent.registry.feature import Feature
+from detent.registry.requests import Claim, Once
 from detent.resource_server.compact import CompactJws, load_object, parse_compact
 from detent.resource_server.errors import InvalidToken, Unavailable
 from detent.resource_server.keys import VerificationKeys

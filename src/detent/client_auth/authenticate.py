@@ -9,7 +9,7 @@ from detent.core.errors import InvalidClient, InvalidRequest
 from detent.core.exchange import Form, Request
 from detent.core.ids import Instant
 from detent.ports import Store
-from detent.registry import Authenticated, Claim, ClientAuth
+from detent.registry.requests import Authenticated, Claim, ClientAuth
 
 NONE = "none"
 

@@ -14,7 +14,7 @@ from detent.core.errors import InvalidClient
 from detent.core.exchange import Form, Request
 from detent.core.ids import Instant
 from detent.ports import Keys
-from detent.registry import Claim, Once
+from detent.registry.requests import Claim, Once
 
 SHOWN = ("client_secret_basic", "client_secret_post")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")

@@ -14,7 +14,7 @@ from detent.core.client import Client, check_shown_uri
 from detent.core.errors import InvalidClientMetadata
 from detent.core.ids import ClientId
 from detent.ports import Clock
-from detent.registry import Feature
+from detent.registry.feature import Feature
 from detent.resource_server.errors import Unavailable, UnknownKey
 from detent.resource_server.fetch import Fetch
 from detent.resource_server.jwks import JwksCache, KeySource

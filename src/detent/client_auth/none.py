@@ -3,7 +3,7 @@
 from detent.core.client import Client
 from detent.core.exchange import Form, Request
 from detent.core.ids import Instant
-from detent.registry import Claim, Once
+from detent.registry.requests import Claim, Once
 
 
 class NoAuthentication:

@@ -29,7 +29,9 @@ from detent.endpoints.dispatch import Dispatcher
 from detent.endpoints.response_modes import Query
 from detent.endpoints.visitor import Visitors
 from detent.grants.issuing import REFRESH_TOKEN, Issuing
-from detent.registry import Asked, Registry, RequestSource, Route
+from detent.registry.authorizing import Asked, RequestSource
+from detent.registry.joined import Registry
+from detent.registry.routes import Route
 from detent.tokens.id_token import Hints
 from detent.web.form import parse_parameters
 

@@ -2,7 +2,7 @@
 
 from detent.core.exchange import Form, Request, Response
 from detent.endpoints.door import Door
-from detent.registry import ClientRequest, ClientRoute, Route
+from detent.registry.routes import ClientRequest, ClientRoute, Route
 
 
 class ClientEndpoint:

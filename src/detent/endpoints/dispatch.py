@@ -37,7 +37,7 @@ from detent.grants.issuing import Issuing
 from detent.identity.consents import Consents
 from detent.identity.sessions import Sessions
 from detent.ports import Entropy
-from detent.registry import ResponseMode
+from detent.registry.authorizing import ResponseMode
 from detent.tokens.disclosure import Disclosure
 from detent.web.page import see_other
 

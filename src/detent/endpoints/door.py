@@ -13,7 +13,7 @@ from detent.core.exchange import Form, Request, Response
 from detent.core.ids import Instant
 from detent.grants.commit import commit
 from detent.ports import Clock, Store
-from detent.registry import Authenticated, Claim, ClientAuth
+from detent.registry.requests import Authenticated, Claim, ClientAuth
 from detent.web.asgi import refused
 from detent.web.cors import readable_by
 from detent.web.form import parse_form

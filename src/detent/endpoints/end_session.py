@@ -19,7 +19,7 @@ from detent.endpoints.response_modes import with_parameters
 from detent.endpoints.visitor import Visitor, Visitors
 from detent.identity.sessions import Sessions
 from detent.ports import Store
-from detent.registry import Route
+from detent.registry.routes import Route
 from detent.tokens.disclosure import Disclosure
 from detent.tokens.handle import Handles
 from detent.tokens.id_token import Hint, Hints

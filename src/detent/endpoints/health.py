@@ -12,7 +12,7 @@ from typing import Final, Literal, get_args
 from detent.core.errors import StoreUnavailable, TemporarilyUnavailable
 from detent.core.exchange import Request, Response
 from detent.ports import Keys, Store
-from detent.registry import Route
+from detent.registry.routes import Route
 from detent.web.respond import json_private
 
 log = logging.getLogger("detent.health")

@@ -14,7 +14,8 @@ from detent.core.family import Family, why_over
 from detent.core.ids import Instant
 from detent.endpoints.door import Door
 from detent.grants.issuing import Issuing
-from detent.registry import RefreshStrategy, Route, strategy_of
+from detent.registry.routes import Route
+from detent.registry.tokens import RefreshStrategy, strategy_of
 from detent.tokens.access import AccessTokens, LiveAccessToken, present_epochs
 from detent.tokens.disclosure import Disclosure
 from detent.tokens.handle import Handles, RefreshHandle, is_of

@@ -10,7 +10,7 @@ from detent.core.api import SIGNING_ALGS
 from detent.core.encryption import OWN_ALGS
 from detent.core.exchange import Request, Response
 from detent.ports import Keys
-from detent.registry import Route
+from detent.registry.routes import Route
 from detent.web.respond import json_public
 
 JWKS_MAX_AGE: Final = 300

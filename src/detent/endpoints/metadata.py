@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from detent.core.exchange import Request, Response
 from detent.core.scope import Scope
-from detent.registry import Registry, RegistryError, Route
+from detent.registry.joined import Registry, RegistryError
+from detent.registry.routes import Route
 from detent.web.respond import json_public
 
 METADATA_MAX_AGE: Final = 300

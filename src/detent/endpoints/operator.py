@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from detent.core.exchange import Request, Response
 from detent.endpoints.health import HEALTH_PATH, Health, unbearable
-from detent.registry import Route
+from detent.registry.routes import Route
 from detent.web.respond import NO_STORE, SAFE, json_private
 
 MetricsPage = Callable[[str], Awaitable[tuple[bytes, str]]]

@@ -14,7 +14,7 @@ from detent.core.exchange import Request
 from detent.core.ids import Instant
 from detent.grants.commit import commit
 from detent.ports import Store
-from detent.registry import Possession, Proved
+from detent.registry.requests import Possession, Proved
 from detent.tokens.access import LiveAccessToken
 from detent.web.bearer import presented_token
 from detent.web.respond import BEARER_CHALLENGE, MissingToken

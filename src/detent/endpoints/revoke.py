@@ -12,7 +12,9 @@ from detent.core.errors import InvalidRequest
 from detent.core.exchange import Form, Request, Response
 from detent.endpoints.door import Door
 from detent.grants.ending import Ending
-from detent.registry import RefreshStrategy, Route, TokenRequest, strategy_of
+from detent.registry.requests import TokenRequest
+from detent.registry.routes import Route
+from detent.registry.tokens import RefreshStrategy, strategy_of
 from detent.tokens.access import AccessTokens
 from detent.tokens.handle import Handles, is_of
 from detent.web.respond import NO_STORE, SAFE

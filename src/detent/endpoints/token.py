@@ -11,7 +11,9 @@ from detent.core.exchange import Form, Request, Response
 from detent.core.ids import Instant
 from detent.endpoints.door import Door
 from detent.ports import Meter
-from detent.registry import Proved, Registry, Route, TokenRequest
+from detent.registry.joined import Registry
+from detent.registry.requests import Proved, TokenRequest
+from detent.registry.routes import Route
 from detent.web.respond import json_private
 
 

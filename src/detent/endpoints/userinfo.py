@@ -14,7 +14,8 @@ from detent.core.ids import Instant
 from detent.core.scope import OPENID
 from detent.endpoints.presentation import Presentation
 from detent.ports import Clock, Directory, Keys, Store
-from detent.registry import Envelope, Route, wrapped
+from detent.registry.routes import Route
+from detent.registry.tokens import Envelope, wrapped
 from detent.tokens.access import AccessTokens, LiveAccessToken
 from detent.tokens.disclosure import Disclosure
 from detent.web.asgi import refused

@@ -6,7 +6,7 @@ app requires the second. Making and sending them is tokens/logout_token.py and d
 
 from detent.core.client import BACKCHANNEL_LOGOUT_URI, Client
 from detent.core.errors import InvalidClientMetadata
-from detent.registry import ClientCheck, Feature
+from detent.registry.feature import ClientCheck, Feature
 from detent.web.outbound import Outbound
 
 

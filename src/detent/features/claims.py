@@ -20,7 +20,7 @@ from detent.core.interaction import AuthorizationRequest
 from detent.core.scope import OPENID, Scope
 from detent.core.session import ACR_VALUES
 from detent.core.wishes import SCOPE_OF_CLAIM, Place, Wish, Wishes, leave_of
-from detent.registry import Feature
+from detent.registry.feature import Feature
 
 CLAIMS: Final = "claims"
 MAX_CLAIMS: Final = 4096  # characters: it travels with the request, and stays with the authorization

@@ -19,7 +19,7 @@ from detent.core.ids import Instant
 from detent.core.policy import DAY, MINUTE, ClientKind
 from detent.core.registering import OPEN_GRANTS, PRIVILEGED, fields_of, kind_of, more_of, read_metadata
 from detent.ports import Store
-from detent.registry import Feature
+from detent.registry.feature import Feature
 from detent.resource_server.compact import load_object
 from detent.resource_server.errors import Unavailable
 from detent.resource_server.fetch import Fetch, Response

@@ -38,7 +38,9 @@ from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
 from detent.identity.devices import device_name
 from detent.ports import Directory, Entropy, Keys
-from detent.registry import ClientRequest, ClientRoute, Feature, TokenRequest
+from detent.registry.feature import Feature
+from detent.registry.requests import TokenRequest
+from detent.registry.routes import ClientRequest, ClientRoute
 from detent.web.respond import json_private
 
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:device_code"

@@ -16,7 +16,8 @@ from detent.core.errors import InvalidRequest, OAuthError
 from detent.core.exchange import Form, Request
 from detent.core.ids import Instant
 from detent.core.policy import MINUTE
-from detent.registry import Feature, Once, Proved
+from detent.registry.feature import Feature
+from detent.registry.requests import Once, Proved
 from detent.resource_server.errors import InvalidProof
 from detent.resource_server.proof import ALGORITHMS, Proof, verify_proof
 from detent.tokens.handle import Handles

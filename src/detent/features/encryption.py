@@ -17,7 +17,7 @@ from detent.core.client import USERINFO_ALG, Client
 from detent.core.encryption import ALGS, DEFAULT_ENC, ENCS, Alg, Enc
 from detent.core.errors import InvalidClientMetadata, TemporarilyUnavailable, UnauthorizedClient
 from detent.core.wishes import Place
-from detent.registry import Feature
+from detent.registry.feature import Feature
 from detent.resource_server.errors import Unavailable, UnknownKey
 from detent.resource_server.keys import VerificationKeys
 

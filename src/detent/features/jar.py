@@ -24,7 +24,8 @@ from detent.core.errors import (
 from detent.core.exchange import Form
 from detent.core.ids import Instant
 from detent.ports import Keys
-from detent.registry import Asked, ClientCheck, Feature
+from detent.registry.authorizing import Asked
+from detent.registry.feature import ClientCheck, Feature
 from detent.resource_server.compact import MAX_TOKEN_BYTES, base64url, load_object, parse_compact
 from detent.resource_server.errors import InvalidToken, Unavailable
 from detent.resource_server.fetch import Fetch

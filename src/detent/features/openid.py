@@ -21,7 +21,7 @@ from detent.core.scope import Scope
 from detent.core.session import ACR_VALUES, Acr
 from detent.core.wishes import Place, Wishes, wishes_of
 from detent.ports import Keys
-from detent.registry import ClientCheck, Feature
+from detent.registry.feature import ClientCheck, Feature
 from detent.tokens.wanted_keys import provide
 
 IN_ID_TOKEN: Final = "scope_claims_in_id_token"

@@ -17,7 +17,8 @@ from detent.core.errors import InvalidClientMetadata, UnauthorizedClient
 from detent.core.ids import Subject
 from detent.core.policy import FAMILY
 from detent.ports import Keys
-from detent.registry import SUBJECT_TYPE, Feature
+from detent.registry.feature import Feature
+from detent.registry.tokens import SUBJECT_TYPE
 from detent.resource_server.errors import Unavailable
 from detent.resource_server.fetch import Fetch
 

@@ -20,7 +20,10 @@ from detent.core.ids import ClientId, Instant, Seconds
 from detent.core.interaction import Spent
 from detent.grants.commit import commit
 from detent.ports import Entropy, Store
-from detent.registry import Asked, ClientRequest, ClientRoute, Feature, Proved
+from detent.registry.authorizing import Asked
+from detent.registry.feature import Feature
+from detent.registry.requests import Proved
+from detent.registry.routes import ClientRequest, ClientRoute
 from detent.web.respond import json_private
 
 URN: Final = "urn:ietf:params:oauth:request_uri:"

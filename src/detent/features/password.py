@@ -10,7 +10,8 @@ from detent.core.exchange import Form, TokenResponse
 from detent.core.ids import Instant
 from detent.grants.issuing import Issuing
 from detent.identity.sign_in import SignIn
-from detent.registry import Feature, TokenRequest
+from detent.registry.feature import Feature
+from detent.registry.requests import TokenRequest
 
 
 class Password:

@@ -40,7 +40,8 @@ from detent.core.registering import (
     without_issued,
 )
 from detent.ports import Clock, Entropy, Store
-from detent.registry import Feature, Route
+from detent.registry.feature import Feature
+from detent.registry.routes import Route
 from detent.resource_server.compact import load_object
 from detent.web.bearer import presented_token
 from detent.web.respond import BEARER_CHALLENGE, MissingToken, json_private

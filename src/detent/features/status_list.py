@@ -24,7 +24,8 @@ from detent.core.exchange import Request, Response
 from detent.core.ids import Instant, Seconds
 from detent.core.policy import HOUR, MINUTE
 from detent.ports import Clock, Directory, Keys, Store
-from detent.registry import Feature, Route
+from detent.registry.feature import Feature
+from detent.registry.routes import Route
 from detent.web.respond import SAFE
 
 DEFAULT_TTL: Final = Seconds(MINUTE)

@@ -18,7 +18,7 @@ from detent.core.session import SessionLife
 from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
 from detent.ports import Directory
-from detent.registry import TokenRequest
+from detent.registry.requests import TokenRequest
 from detent.tokens.handle import CODE_PREFIX, Handles
 
 CODE_LIFE: Final = Seconds(60)

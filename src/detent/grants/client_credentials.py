@@ -6,7 +6,7 @@ from detent.core.exchange import Form, TokenResponse
 from detent.core.ids import Instant
 from detent.grants.commit import commit
 from detent.grants.issuing import Issuing
-from detent.registry import TokenRequest
+from detent.registry.requests import TokenRequest
 
 
 class ClientCredentials:

@@ -7,7 +7,7 @@ from detent.core.changes import Changes, InsertRecord, Part
 from detent.core.errors import Conflict
 from detent.core.events import Event
 from detent.ports import Store
-from detent.registry import Once
+from detent.registry.requests import Once
 
 
 async def commit(

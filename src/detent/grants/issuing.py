@@ -22,7 +22,8 @@ from detent.core.policy import FAMILY
 from detent.core.scope import IDENTITY_SCOPES, OFFLINE_ACCESS, Scope, narrow, parse_scope
 from detent.grants.commit import commit
 from detent.ports import Entropy, Store
-from detent.registry import Mark, RefreshStrategy, ResourcePolicy, TokenRequest
+from detent.registry.requests import ResourcePolicy, TokenRequest
+from detent.registry.tokens import Mark, RefreshStrategy
 from detent.tokens.handle import Handles
 from detent.tokens.id_token import IdTokens
 from detent.tokens.mint import Mint

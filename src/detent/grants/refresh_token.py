@@ -40,7 +40,8 @@ from detent.grants.issuing import Issuing
 from detent.grants.repeats import RepeatLimit
 from detent.identity.sessions import note_expiry
 from detent.ports import EventSink, FoundFamily, Meter
-from detent.registry import RefreshStrategy, TokenRequest, strategy_of
+from detent.registry.requests import TokenRequest
+from detent.registry.tokens import RefreshStrategy, strategy_of
 from detent.tokens.handle import MAX_GENERATION, REFRESH_PREFIX, RefreshHandle, is_of
 
 REFUSED: Final = "Unknown or invalid refresh token."

@@ -32,7 +32,7 @@ from detent.pages.door import FormDoor
 from detent.pages.endings import recently_ended, why_app_over
 from detent.pages.rendering import Rendering
 from detent.ports import Directory
-from detent.registry import Route
+from detent.registry.routes import Route
 from detent.web.page import html_page, see_other
 
 FAMILIES_SHOWN: Final = 500

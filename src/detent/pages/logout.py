@@ -10,7 +10,7 @@ from detent.pages.app_card import card_of
 from detent.pages.door import FormDoor
 from detent.pages.rendering import Rendering
 from detent.ports import Directory, Store
-from detent.registry import Route
+from detent.registry.routes import Route
 from detent.web.form import parse_parameters
 from detent.web.page import Locks, html_page, leads_to, see_other
 

@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import Final
 
 from detent.core.exchange import Request, Response
-from detent.registry import Route
+from detent.registry.routes import Route
 
 FILES: Final = {
     "detent.css": "text/css; charset=utf-8",

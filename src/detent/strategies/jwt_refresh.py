@@ -23,7 +23,8 @@ from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
 from detent.grants.refresh_token import REFUSED, session_used
 from detent.ports import Entropy, FoundFamily
-from detent.registry import Issued, TokenRequest
+from detent.registry.requests import TokenRequest
+from detent.registry.tokens import Issued
 from detent.tokens.refresh_jwt import RefreshClaims, RefreshJwts
 
 

@@ -16,7 +16,7 @@ from detent.core.errors import Conflict
 from detent.core.family import Family
 from detent.core.ids import FamilyKey, Instant
 from detent.ports import Store
-from detent.registry import TokenFormat
+from detent.registry.tokens import TokenFormat
 
 REVOKED_KIND: Final = "revoked_access_token"
 

@@ -15,7 +15,7 @@ from detent.core.people import User
 from detent.core.scope import Scope
 from detent.core.wishes import Place, Wish, fulfilled
 from detent.ports import Directory
-from detent.registry import Release, SubjectType, subject_type_of
+from detent.registry.tokens import Release, SubjectType, subject_type_of
 
 
 class Disclosure:

@@ -20,7 +20,7 @@ from detent.core.ids import ClientId, Instant, Seconds
 from detent.core.people import User
 from detent.core.policy import HOUR
 from detent.ports import Keys
-from detent.registry import Envelope, wrapped
+from detent.registry.tokens import Envelope, wrapped
 from detent.resource_server.compact import load_object, parse_compact
 from detent.resource_server.errors import InvalidToken
 from detent.resource_server.keys import VerificationKeys

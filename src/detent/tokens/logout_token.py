@@ -12,7 +12,7 @@ from detent.core.api import SigningAlg
 from detent.core.client import ID_TOKEN_ALG, Client
 from detent.core.ids import Instant, Seconds, Subject
 from detent.ports import Entropy, Keys
-from detent.registry import Envelope, wrapped
+from detent.registry.tokens import Envelope, wrapped
 from detent.tokens.disclosure import Disclosure
 from detent.tokens.id_token import DEFAULT_ALG
 

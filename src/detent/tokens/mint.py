@@ -15,7 +15,7 @@ from detent.core.confirmation import Confirmation
 from detent.core.family import Family
 from detent.core.ids import Instant, Seconds
 from detent.ports import Entropy
-from detent.registry import Mark, TokenFormat
+from detent.registry.tokens import Mark, TokenFormat
 from detent.tokens.disclosure import Disclosure
 
 USERINFO_ONLY: Final[tuple[str, SigningAlg]] = ("jwt", "RS256")  # the token of a request that names no API

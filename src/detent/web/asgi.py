@@ -32,7 +32,7 @@ from detent.core.errors import (
 )
 from detent.core.exchange import Request, Response
 from detent.ports import Entropy
-from detent.registry import Route
+from detent.registry.routes import Route
 from detent.web.cors import preflight, readable_by_everybody
 from detent.web.respond import error_response
 

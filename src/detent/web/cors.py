@@ -8,7 +8,7 @@ from typing import Final
 
 from detent.core.client import Client
 from detent.core.exchange import Request, Response
-from detent.registry import Route
+from detent.registry.routes import Route
 
 ALLOWED_HEADERS: Final = "authorization, content-type, dpop, auth0-client"
 EXPOSED_HEADERS: Final = "dpop-nonce, www-authenticate, retry-after"
