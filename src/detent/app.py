@@ -22,6 +22,7 @@ from detent.core.client import LOOPBACK_HOSTS, Client
 from detent.core.exchange import Form, Request
 from detent.core.family import Ahead
 from detent.core.ids import Instant, Seconds
+from detent.core.interaction import CREATE
 from detent.core.session import SessionPolicy
 from detent.endpoints.authorize import PROMPTS, RESPONSE_TYPE, AuthorizationEndpoint
 from detent.endpoints.client_endpoint import ClientEndpoint
@@ -67,6 +68,7 @@ from detent.identity.sessions import Sessions
 from detent.identity.sign_in import SignIn
 from detent.identity.throttle import Allowances, Throttle
 from detent.pages.account import AccountPage
+from detent.pages.arrival import Arrival
 from detent.pages.consent import ConsentPage
 from detent.pages.device import DevicePage
 from detent.pages.door import FormDoor
@@ -76,6 +78,7 @@ from detent.pages.login import LoginPage
 from detent.pages.logout import LogoutPage
 from detent.pages.rendering import Rendering
 from detent.pages.response_modes import FormPost, WebMessage
+from detent.pages.sign_up import SignUpPage
 from detent.pages.static import static_routes
 from detent.ports import Clock, Directory, Entropy, EventSink, Keys, Store
 from detent.profiles import OIDC, Profile
@@ -139,6 +142,7 @@ class House:
         store_behind: Ahead = "refuse",
         session_policy: SessionPolicy = SessionPolicy(),
         allowances: Allowances = Allowances(),
+        sign_up: bool = False,
         proxies: int = 0,
         status_list_ttl: Seconds | None = status_list.DEFAULT_TTL,
         outbound: Outbound | None = None,
@@ -156,6 +160,8 @@ class House:
         self.outside = outside
         self.issuer = issuer
         self.profile = profile
+        self._sign_up = sign_up
+        self._prompts = (*PROMPTS, CREATE) if sign_up else PROMPTS
         self.outbound = outbound or Outbound()
         self.client_keys = ClientKeys(self.outbound.fetch, outside.clock)
         self.initial_tokens = InitialTokens(outside.store, outside.directory, outside.clock, outside.entropy)
@@ -344,7 +350,13 @@ class House:
         )
         self.end_session = EndSession(outside.store, self.sessions, self.visitors, hints, self.handles, self.disclosure)
         self.authorization = AuthorizationEndpoint(
-            protocol, self.issuing, self.dispatcher, self.visitors, hints, self.profile.pkce_of_everybody
+            protocol,
+            self.issuing,
+            self.dispatcher,
+            self.visitors,
+            hints,
+            self._prompts,
+            self.profile.pkce_of_everybody,
         )
         parameters = {source.parameter for source in protocol.request_sources}
         endpoints = Feature(
@@ -386,7 +398,7 @@ class House:
             metadata={
                 "response_types_supported": [RESPONSE_TYPE],
                 "authorization_response_iss_parameter_supported": True,
-                "prompt_values_supported": list(PROMPTS),
+                "prompt_values_supported": list(self._prompts),
                 "request_parameter_supported": "request" in parameters,
                 # Left out it would mean true; a reference that came of a push is not meant.
                 "request_uri_parameter_supported": "require_request_uri_registration" in protocol.metadata,
@@ -412,7 +424,9 @@ class House:
         outside, store, directory = self.outside, self.outside.store, self.outside.directory
         look, door = self._rendering, FormDoor(self.issuer)
         visitors, dispatcher, sessions = self.visitors, self.dispatcher, self.sessions
-        login = LoginPage(look, door, visitors, dispatcher, self.sign_in, sessions, directory, self._error_page)
+        arrival = Arrival(visitors, dispatcher, sessions, self._error_page)
+        login = LoginPage(look, door, visitors, dispatcher, self.sign_in, arrival, directory, self._sign_up)
+        sign_up = SignUpPage(look, door, visitors, dispatcher, self.people, arrival, directory)
         consent = ConsentPage(look, door, visitors, dispatcher, self.consents, self.issuing, directory)
         logout = LogoutPage(look, door, visitors, self.end_session, store, directory)
         account = AccountPage(
@@ -426,6 +440,7 @@ class House:
             ("OpenID Connect Core §3.1.2.3", "OpenID Connect Core §3.1.2.4", "RFC 9700 §4.7", "RFC 9700 §4.16"),
             routes=(
                 login.route(),
+                *((sign_up.route(),) if self._sign_up else ()),
                 consent.route(),
                 device_page.route(),
                 *logout.routes(),

@@ -98,6 +98,7 @@ async def opened(
             store_behind=settings.store_behind,
             session_policy=SessionPolicy(Seconds(settings.session_idle), Seconds(settings.session_absolute)),
             allowances=Allowances(Allowance(settings.sign_in_failures, Seconds(15 * MINUTE))),
+            sign_up=settings.sign_up,
             proxies=settings.proxies,
             status_list_ttl=Seconds(settings.status_list_ttl) if settings.status_lists else None,
             outbound=outbound,

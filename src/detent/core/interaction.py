@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from detent.core.client import Client
 from detent.core.confirmation import BEARER, Confirmation
@@ -18,6 +19,7 @@ from detent.core.policy import HOUR
 from detent.core.scope import Scope
 from detent.core.session import Session
 
+CREATE: Final = "create"  # the value of `prompt`
 INTERACTION_LIFE: Final = Seconds(12 * HOUR)  # a sign-in page left open over lunch still works
 
 Why = Literal["signed_out", "asked", "too_long_ago", "other_person", "choose"]
@@ -93,6 +95,10 @@ class SignIn(msgspec.Struct, frozen=True):
     why: Why
 
 
+class SignUp(msgspec.Struct, frozen=True):
+    """Initiating User Registration via OpenID Connect §4.1: make an account, whoever is signed in."""
+
+
 class AskConsent(msgspec.Struct, frozen=True):
     session: Session
 
@@ -101,12 +107,14 @@ class Done(msgspec.Struct, frozen=True):
     session: Session
 
 
-Step = SignIn | AskConsent | Done
+Step = SignIn | SignUp | AskConsent | Done
 
 
 def next_step(interaction: Interaction, situation: Situation, now: Instant) -> Step:
     """What comes next. With `prompt=none` whatever is not `Done` is an error for the client (the caller's answer)."""
     session, request = situation.session, interaction.request
+    if request and CREATE in request.prompt and (session is None or interaction.signed_in != session.sid):
+        return SignUp()
     if session is None:
         return SignIn("signed_out")
     if request is None:
@@ -116,6 +124,15 @@ def next_step(interaction: Interaction, situation: Situation, now: Instant) -> S
     if interaction.signed_in != session.sid and (why := _why_again(request, session, now)):
         return SignIn(why)
     return AskConsent(session) if _must_ask(interaction, request, session, situation) else Done(session)
+
+
+def to_choose(interaction: Interaction) -> Interaction:
+    """The same, as if the app had asked for the choice of an account and nobody had made it yet."""
+    request = interaction.request
+    if request:
+        asked = (name for name in request.prompt if name != CREATE)
+        request = replace(request, prompt=tuple(dict.fromkeys((*asked, "select_account"))))
+    return replace(interaction, request=request, signed_in="", shown="")
 
 
 def _why_again(request: AuthorizationRequest, session: Session, now: Instant) -> Why | None:

@@ -23,7 +23,7 @@ from detent.core.errors import (
 )
 from detent.core.exchange import Form, Request, Response
 from detent.core.ids import Instant, Seconds
-from detent.core.interaction import AuthorizationRequest
+from detent.core.interaction import CREATE, AuthorizationRequest
 from detent.core.scope import OFFLINE_ACCESS, OPENID, Scope
 from detent.endpoints.dispatch import Dispatcher
 from detent.endpoints.response_modes import Query
@@ -37,6 +37,10 @@ from detent.web.form import parse_parameters
 
 RESPONSE_TYPE: Final = "code"
 PROMPTS: Final = ("none", "login", "consent", "select_account")
+_ALONE: Final = {
+    "none": "OpenID Connect Core 3.1.2.1",
+    CREATE: "Initiating User Registration via OpenID Connect 4.1",
+}
 MAX_ECHOED: Final = 4096  # characters of state and of nonce, each
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9\-_]{43}")
 _MAX_AGE: Final = re.compile(r"[0-9]{1,9}")
@@ -55,8 +59,10 @@ class AuthorizationEndpoint:
         dispatcher: Dispatcher,
         visitors: Visitors,
         hints: Hints,
+        prompts: tuple[str, ...] = PROMPTS,
         pkce_of_everybody: bool = False,
     ) -> None:
+        self._prompts = prompts
         self._pkce_of_everybody = pkce_of_everybody
         self._modes = registry.response_modes
         self._possession = registry.possession
@@ -163,7 +169,7 @@ class AuthorizationEndpoint:
             audience=tuple(api.identifier for api in apis),
             nonce=nonce,
             code_challenge=_code_challenge(form, client, nonce, scope, exempt=not self._pkce_of_everybody),
-            prompt=_prompt(form),
+            prompt=_prompt(form, self._prompts),
             max_age=_max_age(form),
             login_hint=(form.get("login_hint") or "")[:256],
             hinted_sub=self._hinted(form),
@@ -239,13 +245,14 @@ def _code_challenge(form: Form, client: Client, nonce: str | None, scope: Scope,
     return challenge
 
 
-def _prompt(form: Form) -> tuple[str, ...]:
+def _prompt(form: Form, known: tuple[str, ...]) -> tuple[str, ...]:
     given = form.get("prompt")
     prompt = tuple(dict.fromkeys(given.split(" "))) if given else ()
-    if unknown := [name for name in prompt if name not in PROMPTS]:
-        raise InvalidRequest(f"prompt can hold {', '.join(PROMPTS)}, not {' '.join(unknown)[:50]}.")
-    if "none" in prompt and len(prompt) > 1:
-        raise InvalidRequest("prompt=none cannot stand beside another value (OpenID Connect Core 3.1.2.1).")
+    if unknown := [name for name in prompt if name not in known]:
+        raise InvalidRequest(f"prompt can hold {', '.join(known)}, not {' '.join(unknown)[:50]}.")
+    for name, clause in _ALONE.items():
+        if name in prompt and len(prompt) > 1:
+            raise InvalidRequest(f"prompt={name} cannot stand beside another value ({clause}).")
     return prompt
 
 

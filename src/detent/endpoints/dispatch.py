@@ -25,6 +25,7 @@ from detent.core.interaction import (
     Done,
     Interaction,
     SignIn,
+    SignUp,
     Situation,
     Spent,
     Step,
@@ -43,7 +44,7 @@ from detent.web.page import see_other
 
 INTERACTION_PREFIX: Final = "dtin_"
 # Relative, for all of them stand side by side: so they work under a path of a proxy, and under every name of loopback.
-ACCOUNT, LOGIN, CONSENT = "account", "login", "consent"
+ACCOUNT, LOGIN, SIGN_UP, CONSENT = "account", "login", "sign-up", "consent"
 
 
 class HeldBack(Protocol):
@@ -142,6 +143,8 @@ class Dispatcher:
                 case SignIn():
                     _unless_silent(interaction, LoginRequired("Nobody is signed in who could be answered for."))
                     return self._to(LOGIN, interaction)
+                case SignUp():
+                    return self._to(SIGN_UP, interaction)
                 case AskConsent(session):
                     _unless_silent(interaction, ConsentRequired("The person has not allowed this app all of it yet."))
                     return self._to(CONSENT, msgspec.structs.replace(interaction, shown=session.sid))

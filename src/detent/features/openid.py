@@ -1,7 +1,7 @@
 """OpenID Connect Core for every client: what a scope tells, how tokens about a person are signed, how they signed in.
 
 Source: OpenID Connect Core §2, §3.1.2.1 (max_age, acr_values), §5.4, §8; OpenID Connect Dynamic Client Registration §2
-(client metadata). `prompt=create` is not offered: there is no page to register at, so it is an unknown value.
+(client metadata).
 Leaves: making ID tokens to tokens/, the `claims` parameter to claims.py.
 """
 

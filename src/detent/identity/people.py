@@ -27,6 +27,10 @@ class UnknownUser(InvalidRequest):
     status = 404
 
 
+class Taken(InvalidRequest):
+    """Somebody has this username or subject; what that costs to find out is what a new person costs."""
+
+
 class People:
     def __init__(
         self, directory: Directory, store: Store, passwords: Passwords, clock: Clock, entropy: Entropy
@@ -63,9 +67,20 @@ class People:
         return any(canonical_username(user.username) == name for user in people if user)
 
     async def add(
-        self, username: str, password: str | None, claims: dict[str, Any] | None = None, subject: str | None = None
+        self,
+        username: str,
+        password: str | None,
+        claims: dict[str, Any] | None = None,
+        subject: str | None = None,
+        *,
+        reason: str = "",
+        network: str = "",
+        support_id: str = "",
     ) -> User:
-        """A new person; without a password nobody signs in as them by one. Raises InvalidRequest."""
+        """A new person; without a password nobody signs in as them by one. Raises InvalidRequest, Taken.
+
+        `reason`, `network` and `support_id` are for the event.
+        """
         shown = checked_username(username)
         subject = self._entropy.token_bytes(16).hex() if subject is None else subject
         if not _SUBJECT.fullmatch(subject) or await self._store.client(subject):
@@ -74,10 +89,11 @@ class People:
         now = self._clock.now()
         told = {**checked_claims(claims), "updated_at": now} if claims else {}
         user = User(Subject(subject), shown, now, stored, told)
+        event = replace(self._told("user_added", user, reason), network=network, support_id=support_id)
         try:
-            await self._store.apply(changed(InsertUser(user), events=(self._told("user_added", user),)))
+            await self._store.apply(changed(InsertUser(user), events=(event,)))
         except Conflict:
-            raise InvalidRequest("This username or subject is taken; a removed person's subject stays so.") from None
+            raise Taken("This username or subject is taken; a removed person's subject stays so.") from None
         return user
 
     async def set_password(self, subject: str, password: str) -> User:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from detent.core.errors import AccessDenied
 from detent.core.exchange import Request, Response
-from detent.core.interaction import AskConsent, AuthorizationRequest, Interaction
+from detent.core.interaction import AskConsent, AuthorizationRequest, Interaction, to_choose
 from detent.core.session import Session
 from detent.endpoints.dispatch import Dispatcher
 from detent.endpoints.visitor import Visitor, Visitors
@@ -59,7 +59,7 @@ class ConsentPage:
         if posted and form.get("consent-accept"):
             return await self._allowed(interaction, visitor, step.session, request)
         if posted and form.get("switch-account"):
-            return await self._dispatcher.advance(_to_choose(interaction), visitor, request.support_id)
+            return await self._dispatcher.advance(to_choose(interaction), visitor, request.support_id)
         return await self._page(interaction, interaction.request, visitor, step.session)
 
     async def _allowed(
@@ -90,11 +90,3 @@ class ConsentPage:
             interaction=self._dispatcher.sealed(interaction),
         )
         return html_page(body, locks=Locks(images=app.images, forms=(leads_to(request.redirect_uri),)))
-
-
-def _to_choose(interaction: Interaction) -> Interaction:
-    """The same, as if the app had asked for the choice of an account and nobody had made it yet."""
-    request = interaction.request
-    if request:
-        request = replace(request, prompt=tuple(dict.fromkeys((*request.prompt, "select_account"))))
-    return replace(interaction, request=request, signed_in="", shown="")

@@ -4,32 +4,28 @@ The answer to a wrong password and to an unknown name is the same page (attack U
 sent on, so a tab that was left open does no harm.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
 
-from detent.core.errors import AccessDenied, OAuthError, SlowDown, TemporarilyUnavailable
+from detent.core.errors import AccessDenied, SlowDown, TemporarilyUnavailable
 from detent.core.exchange import Form, Request, Response
 from detent.core.interaction import Interaction, Why
 from detent.core.interaction import SignIn as SignInStep
-from detent.core.people import User
 from detent.endpoints.dispatch import Dispatcher
 from detent.endpoints.visitor import Visitor, Visitors
-from detent.identity.devices import device_name
-from detent.identity.sessions import Sessions
 from detent.identity.sign_in import SignIn
 from detent.pages import words
-from detent.pages.app_card import card_of
+from detent.pages.arrival import Arrival
 from detent.pages.door import FormDoor
 from detent.pages.rendering import Rendering
 from detent.ports import Directory
 from detent.registry.routes import Route
-from detent.web.asgi import refused
 from detent.web.form import parse_parameters
-from detent.web.page import Locks, html_page, leads_to
+from detent.web.page import html_page
 
 PREFILLED: Final[tuple[Why, ...]] = ("asked", "too_long_ago")  # the person who is signed in is to be seen again
+NEWCOMERS: Final[tuple[Why, ...]] = ("signed_out", "choose")  # who may want an account of their own
 
 
 class LoginPage:
@@ -40,18 +36,18 @@ class LoginPage:
         visitors: Visitors,
         dispatcher: Dispatcher,
         sign_in: SignIn,
-        sessions: Sessions,
+        arrival: Arrival,
         directory: Directory,
-        error_page: Callable[[Request, OAuthError], Response],
+        sign_up: bool = False,
     ) -> None:
         self._rendering = rendering
         self._door = door
         self._visitors = visitors
         self._dispatcher = dispatcher
         self._sign_in = sign_in
-        self._sessions = sessions
+        self._arrival = arrival
         self._directory = directory
-        self._error_page = error_page
+        self._sign_up = sign_up
 
     def route(self) -> Route:
         return Route("/login", ("GET", "POST"), self.handle, page=True)
@@ -95,7 +91,7 @@ class LoginPage:
             return page.with_headers(("retry-after", str(wait)))
         if user is None:
             return await self._again(interaction, visitor, form, words.WRONG, 422)
-        return await self._signed_in(interaction, visitor, request, user)
+        return await self._arrival.signed_in(interaction, visitor, request, user)
 
     async def _go_on(self, interaction: Interaction, visitor: Visitor, request: Request) -> Response:
         """The person chose the account that is signed in: enough where only a choice was asked for."""
@@ -103,25 +99,6 @@ class LoginPage:
         if visitor.session and step == SignInStep("choose"):
             interaction = replace(interaction, signed_in=visitor.session.sid)
         return await self._dispatcher.advance(interaction, visitor, request.support_id)
-
-    async def _signed_in(self, interaction: Interaction, visitor: Visitor, request: Request, user: User) -> Response:
-        session, cookie = await self._sessions.begin(
-            user,
-            visitor.now,
-            request_origin=request.origin,
-            device=device_name(request.headers.get("user-agent", "")),
-            amr=("pwd",),
-            present=visitor.session,
-            support_id=request.support_id,
-        )
-        here = replace(visitor, session=session)
-        try:
-            response = await self._dispatcher.advance(
-                replace(interaction, signed_in=session.sid), here, request.support_id
-            )
-        except OAuthError as error:  # they are signed in all the same, and the cookie before it is void
-            response = refused(request, error, self._error_page)
-        return response.with_headers(*self._visitors.signed_in(visitor, session, cookie))
 
     async def _again(
         self, interaction: Interaction, visitor: Visitor, form: Form, message: str, status: int
@@ -140,8 +117,7 @@ class LoginPage:
         status: int = 200,
     ) -> Response:
         request = interaction.request
-        client = await self._dispatcher.client_of(request) if request else None
-        app = card_of(client, request.redirect_uri) if client and request else None
+        app, locks = await self._arrival.app(interaction)
         present = await self._directory.user(visitor.session.subject) if visitor.session else None
         if username is None:
             username = request.login_hint if request else ""
@@ -154,8 +130,8 @@ class LoginPage:
             may_continue=step.why == "choose" and present is not None,
             username=username,
             message=message,
+            may_sign_up=self._sign_up and step.why in NEWCOMERS,
             csrf=visitor.form_token,
             interaction=self._dispatcher.sealed(interaction),
         )
-        forms = (leads_to(request.redirect_uri),) if request else ()
-        return html_page(body, status, Locks(images=app.images if app else (), forms=forms))
+        return html_page(body, status, locks)

@@ -40,6 +40,7 @@ WHY: Final[dict[Why, str]] = {
     "choose": "",
 }
 WRONG: Final = "The username or the password is wrong. Check both and try again."
+TAKEN: Final = "This username is taken. Choose another one, or sign in if the account is yours."
 WRONG_DEVICE_CODE: Final = "No device waits under this code. Check it; codes are good for ten minutes."
 TROUBLE: Final[dict[EventName, str]] = {
     "reuse_detected": "A used key of this app was presented again{whence}, as a thief would do it. Everything that "
@@ -155,6 +156,10 @@ def failed_too_often(seconds: int) -> str:
         f"Too many sign-ins have failed. Try again in {waiting(seconds)}, or sign in with a browser in which you have "
         "signed in before."
     )
+
+
+def signed_up_too_often(seconds: int) -> str:
+    return f"Too many accounts were asked for of late. Try again in {waiting(seconds)}."
 
 
 def guessed_too_often(seconds: int) -> str:

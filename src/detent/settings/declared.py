@@ -114,6 +114,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         About("How many wrong passwords one address may try for one account in 15 minutes.", low=1, high=1000),
     ] = 10
+    sign_up: Annotated[
+        bool,
+        About(
+            "Whether people may make an account for themselves, at `/sign-up`.",
+            danger="Anybody who reaches the server can make accounts, and says of themselves what name and email they "
+            "have: an app that takes people by their email must ask for `email_verified`, which is false then.",
+        ),
+    ] = False
     proxies: Annotated[
         int,
         About(
