@@ -1,5 +1,6 @@
 """Every page a person sees: in both themes and on both screens, without a fault that axe-core knows, and pictured."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from detent.core.ids import ClientId
 from tests.browser.looks import accessible, pictured
 from tests.browser.people import Browse
 from tests.browsing import Browser, request_of
-from tests.serving import API, REPORTS, RETURN_URI, Detent
+from tests.serving import API, REPORTS, RETURN_URI, Detent, running
 
 PHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 "
@@ -68,6 +69,29 @@ def test_every_page_is_legible_to_everybody(dressed: Detent, browse: Browse) -> 
     seen(page, "error")
     page.goto(dressed.issuer + "nothing")
     seen(page, "not-found")
+
+
+def test_the_sign_up_page_is_legible_to_everybody(tmp_path: Path, keys_folder: Path, browse: Browse) -> None:
+    with running(tmp_path, keys_folder, sign_up=True) as open_to_all:
+        page = browse(troubles="422|ERR_CONNECTION_REFUSED|chrome-error")
+        at_authorize(open_to_all, page)
+        seen(page, "login-or-sign-up")
+        page.click("#create-account")
+        seen(page, "sign-up")
+        page.fill("#username", "test")
+        page.fill("#password", "a long password")
+        page.fill("#email", "grace@example.com")
+        page.click("#sign-up")
+        page.wait_for_selector("#message")
+        seen(page, "sign-up-taken")
+        page.fill("#username", "grace")
+        page.fill("#password", "a long password")
+        page.click("#sign-up")
+        page.wait_for_selector("#consent-accept")
+        at_authorize(open_to_all, page, prompt="create")
+        seen(page, "sign-up-replaces")
+        page.click("#sign-in")
+        page.wait_for_selector("#continue")
 
 
 def test_the_account_page_is_legible_to_everybody(dressed: Detent, browse: Browse) -> None:

@@ -16,9 +16,11 @@ from detent.core.interaction import (
     Done,
     Interaction,
     SignIn,
+    SignUp,
     Situation,
     Step,
     next_step,
+    to_choose,
 )
 from detent.core.session import Session, SessionPolicy, new_life, why_session_over
 
@@ -72,6 +74,21 @@ def test_oidc_3_1_2_1_prompt_shows_the_sign_in_page_once(prompt: tuple[str, ...]
     assert next_of(asking(prompt=prompt)) == SignIn(why)
     after = next_of(asking(prompt=prompt), signed_in=ALICE.sid, allowed=ALICE.sid)
     assert after == Done(ALICE)
+
+
+@pytest.mark.parametrize("session", [None, ALICE])
+def test_prompt_create_4_1_an_account_is_made_whoever_is_signed_in(session: Session | None) -> None:
+    asked = asking(prompt=("create",), max_age=0)
+    assert next_of(asked, session=session) == SignUp()
+    assert next_of(asked, signed_in="another") == SignUp()
+    assert next_of(asked, signed_in=ALICE.sid) == Done(ALICE)
+
+
+def test_whoever_has_an_account_already_chooses_it_and_is_asked_what_else_is_wanted() -> None:
+    chosen = to_choose(Interaction(bytes(16), NOW, b"", asking(prompt=("create",))))
+    assert chosen.request
+    assert next_of(chosen.request) == SignIn("choose")
+    assert next_of(replace(chosen.request, max_age=Seconds(0))) == SignIn("too_long_ago")
 
 
 def test_a_sign_in_by_another_session_does_not_satisfy_prompt_login() -> None:

@@ -264,13 +264,18 @@ def drive_iss(detent: Detent, value: Any) -> None:
 
 
 def drive_prompts(detent: Detent, value: Any) -> None:
-    assert value == ["none", "login", "consent", "select_account"]
+    shown_at = {"none": "/authorize", "login": "/login", "consent": "/consent", "select_account": "/login"}
+    if "/sign-up" in detent.house.registry.routes:
+        shown_at["create"] = "/sign-up"
+    else:
+        assert refusal(detent, prompt="create") == "invalid_request"
+    assert value == list(shown_at)
     with Browser(detent) as browser:
         asked = scope_of(detent)
         browser.sign_in(scope=asked)
         shown = {prompt: browser.authorize(prompt=prompt, scope=asked).path for prompt in value}
-        assert shown == {"none": "/authorize", "login": "/login", "consent": "/consent", "select_account": "/login"}
-    assert refusal(detent, prompt="create") == "invalid_request"
+        assert shown == shown_at
+    assert refusal(detent, prompt="delete") == "invalid_request"
 
 
 def drive_pushing(detent: Detent, value: Any) -> None:

@@ -29,7 +29,7 @@ def profiled(
     documents = settings.client_id_metadata_documents
     outbound = Outbound(LOOPBACK)  # to apps on loopback, as in development
     with running(
-        folder, keys_folder, profile=profile, client_id_metadata_documents=documents, outbound=outbound
+        folder, keys_folder, profile=profile, client_id_metadata_documents=documents, outbound=outbound, sign_up=True
     ) as served:
         yield served
 

@@ -1,6 +1,7 @@
 """Paths, ids and names of the pages are public API: docs/pages.md and the real pages say the same."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,17 @@ from detent.core.client import OPEN
 from detent.features.device import GRANT_TYPE
 from detent.keys.file import FileKeys
 from tests.browsing import Browser, Page
-from tests.serving import Detent, client
+from tests.serving import Detent, client, running
 
 ROOT = Path(__file__).parents[2]
 ROWS = re.findall(r"^\| (`/.*|any of them) \| .* \| (.*) \| (.*)\|$", (ROOT / "docs" / "pages.md").read_text(), re.M)
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory, keys_folder: Path) -> Iterator[Detent]:
+    """With every page that there can be."""
+    with running(tmp_path_factory.mktemp("standing"), keys_folder, sign_up=True) as served:
+        yield served
 
 
 def test_the_page_lists_every_path(standing: Detent) -> None:
@@ -28,12 +36,15 @@ def pages(standing: Detent, keys_folder: Path) -> dict[str, Page]:
         elsewhere.tokens("app", scope="openid read offline_access")
         elsewhere.press(elsewhere.open("/logout"), "logout-confirm")
         login = browser.authorize()
+        newcomer = browser.authorize(prompt="create")
+        refused = browser.press(newcomer, "sign-up", username="test", password="test")
         consent = browser.log_in(login)
         code = browser.allow(consent).answer["code"]
         assert [standing.redeem("spa", code).status_code for _ in range(2)] == [200, 400], "so there is trouble to tell"
         failed = browser.press(browser.authorize(prompt="login"), "login", username="test", password="wrong")
         chosen = browser.authorize(prompt="select_account")
         assert standing.revoke(standing.sign_in("app")["refresh_token"], "app").status_code == 200, "and an end"
+        again = browser.authorize(prompt="create")
         devices = devices_seen(standing, browser, keys_folder)
         account = browser.open("/account")
         logout = browser.open("/logout")
@@ -42,7 +53,8 @@ def pages(standing: Detent, keys_folder: Path) -> dict[str, Page]:
         standing.apply(InsertClient(client("newcomer", "browser", keys, registered_by=OPEN)))
         held_back = browser.authorize("newcomer", prompt="none")
         error = browser.open("/authorize")
-    found = (login, failed, chosen, consent, *devices, logout, signed_out, account, held_back, error)
+    sign_up = (newcomer, refused, again)
+    found = (login, failed, chosen, *sign_up, consent, *devices, logout, signed_out, account, held_back, error)
     return {first: page for (first, _, _), page in zip(ROWS, found, strict=True)}
 
 
@@ -75,14 +87,15 @@ def test_nothing_else_has_an_id_or_a_name(pages: dict[str, Page]) -> None:
 
 def test_enter_signs_in_and_does_not_cancel(pages: dict[str, Page]) -> None:
     """The first submit button of a form is its default (HTML, implicit submission)."""
-    for first in ("`/login`", "`/consent`", "`/logout`"):
+    for first in ("`/login`", "`/sign-up`", "`/consent`", "`/logout`"):
         buttons = re.findall(r'<button id="([a-z-]+)"', pages[first].text)
-        assert buttons[0] in ("login", "consent-accept", "logout-confirm")
+        assert buttons[0] in ("login", "sign-up", "consent-accept", "logout-confirm")
 
 
 def test_password_managers_find_the_fields(pages: dict[str, Page]) -> None:
     text = pages["`/login`"].text
     assert 'autocomplete="username"' in text
     assert 'autocomplete="current-password"' in text
+    assert 'autocomplete="new-password"' in pages["`/sign-up`"].text
     for field in ("username", "password"):
         assert f'<label for="{field}">' in text

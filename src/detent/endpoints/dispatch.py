@@ -94,6 +94,10 @@ class Dispatcher:
     def sealed(self, interaction: Interaction) -> str:
         return self._issuing.handles.seal(INTERACTION_PREFIX, msgspec.msgpack.encode(interaction))
 
+    def address(self, step: str, interaction: Interaction) -> str:
+        """Where this step goes on with the interaction."""
+        return f"{step}?{urlencode({'interaction': self.sealed(interaction)})}"
+
     def opened(self, sealed: str | None, visitor: Visitor) -> Interaction:
         """The interaction that a step was given. Raises InvalidRequest if it is not of this browser, or too old."""
         content = self._issuing.handles.unseal(INTERACTION_PREFIX, sealed) if sealed else None
@@ -170,7 +174,7 @@ class Dispatcher:
         return msgspec.structs.replace(answer, error=error.code)
 
     def _to(self, step: str, interaction: Interaction) -> Response:
-        return see_other(f"{step}?{urlencode({'interaction': self.sealed(interaction)})}")
+        return see_other(self.address(step, interaction))
 
     async def _done(self, interaction: Interaction, session: Session, now: Instant) -> Response:
         await self._sessions.touch(session, now)

@@ -12,7 +12,7 @@ from detent.core.errors import AccessDenied, SlowDown, TemporarilyUnavailable
 from detent.core.exchange import Form, Request, Response
 from detent.core.interaction import Interaction, Why
 from detent.core.interaction import SignIn as SignInStep
-from detent.endpoints.dispatch import Dispatcher
+from detent.endpoints.dispatch import SIGN_UP, Dispatcher
 from detent.endpoints.visitor import Visitor, Visitors
 from detent.identity.sign_in import SignIn
 from detent.pages import words
@@ -130,7 +130,7 @@ class LoginPage:
             may_continue=step.why == "choose" and present is not None,
             username=username,
             message=message,
-            may_sign_up=self._sign_up and step.why in NEWCOMERS,
+            sign_up=self._dispatcher.address(SIGN_UP, interaction) if self._sign_up and step.why in NEWCOMERS else "",
             csrf=visitor.form_token,
             interaction=self._dispatcher.sealed(interaction),
         )

@@ -13,7 +13,7 @@ from detent.core.errors import AccessDenied, InvalidRequest, SlowDown, Temporari
 from detent.core.exchange import Form, Request, Response, network_of
 from detent.core.interaction import Interaction, SignIn, SignUp, to_choose
 from detent.core.people import User
-from detent.endpoints.dispatch import Dispatcher
+from detent.endpoints.dispatch import LOGIN, SIGN_UP, Dispatcher
 from detent.endpoints.visitor import Visitor, Visitors
 from detent.identity.people import People, Taken
 from detent.pages import words
@@ -52,7 +52,7 @@ class SignUpPage:
         self._flood = Flood(AT_ONE_NETWORK, EVERYWHERE)
 
     def route(self) -> Route:
-        return Route("/sign-up", ("GET", "POST"), self.handle, page=True)
+        return Route(f"/{SIGN_UP}", ("GET", "POST"), self.handle, page=True)
 
     async def handle(self, request: Request) -> Response:
         visitor = await self._visitors.of(request)
@@ -111,7 +111,7 @@ class SignUpPage:
             message=message,
             csrf=visitor.form_token,
             interaction=self._dispatcher.sealed(interaction),
-            to_sign_in=self._dispatcher.sealed(to_choose(interaction)),
+            sign_in=self._dispatcher.address(LOGIN, to_choose(interaction)),
         )
         return html_page(body, status, locks)
 
