@@ -28,7 +28,7 @@ from detent.web.page import html_page
 AT_ONE_NETWORK, EVERYWHERE = 50, 1000  # an hour
 FIELDS: Final = ("username", "name", "email")  # what is filled in again
 MAX_EMAIL: Final = 254  # RFC 5321 §4.5.3.1.3
-_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
+_EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")  # RFC 5321 §4.5.3.1.1, §4.5.3.1.2
 
 
 class SignUpPage:
