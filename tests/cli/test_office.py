@@ -59,3 +59,11 @@ async def test_a_sign_in_idles_and_lasts_as_long_as_it_was_set(serving: Opened) 
         assert session
         assert session.life.idle_until - session.created_at == 600
         assert session.life.absolute_until - session.created_at == 7200
+
+
+@pytest.mark.parametrize(("settings", "status"), [({}, 404), ({"sign_up": True}, 200)])
+async def test_people_make_accounts_only_where_the_operator_wants_that(
+    serving: Opened, settings: dict[str, bool], status: int
+) -> None:
+    async with serving(**settings) as (_, http):
+        assert (await http.get("sign-up")).status_code == status
