@@ -5,10 +5,11 @@ hole, so what could be read in two ways is refused. Believing it is up to verify
 Rule: bounded before decoded; raised outside `except`, so that no error carries the text it is about.
 """
 
-import base64
+import binascii
 import json
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 from detent.resource_server.errors import InvalidToken
@@ -17,6 +18,8 @@ MAX_TOKEN_BYTES: Final = 16_384
 # Nesting needs a bracket per level: counting brackets bounds the depth without a parser of our own.
 _MAX_BRACKETS: Final = 512
 _MAX_INTEGER_DIGITS: Final = 20
+_TO: Final = bytes.maketrans(b"+/", b"-_")
+_FROM: Final = bytes.maketrans(b"-_", b"+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,15 @@ def parse_compact(token: str | bytes, max_bytes: int = MAX_TOKEN_BYTES) -> Compa
     if raw.count(b".") != 2:
         raise InvalidToken("the token is not a compact JWS")
     header, payload, signature = raw.split(b".")
-    members = load_object(base64url(header))
+    members = _header(header)
     if members is None:
         raise InvalidToken("the header is not a plain JSON object")
-    return CompactJws(members, base64url(payload), header + b"." + payload, base64url(signature))
+    return CompactJws({**members}, base64url(payload), header + b"." + payload, base64url(signature))
+
+
+@lru_cache(64)  # all tokens of a key begin alike
+def _header(segment: bytes) -> dict[str, Any] | None:
+    return load_object(base64url(segment))
 
 
 def load_object(raw: bytes) -> dict[str, Any] | None:
@@ -48,13 +56,7 @@ def load_object(raw: bytes) -> dict[str, Any] | None:
     if raw.count(b"[") + raw.count(b"{") > _MAX_BRACKETS:
         return None
     try:
-        value = json.loads(
-            raw.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_float=_float,
-            parse_constant=_constant,
-        )
+        value = _decode(raw.decode("utf-8"))
         if b"\\u" in raw:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # an escape can name half a character
     except (ValueError, RecursionError):
@@ -65,10 +67,10 @@ def load_object(raw: bytes) -> dict[str, Any] | None:
 def base64url(segment: bytes) -> bytes:
     """RFC 7515 §2: whatever does not encode back to itself (padding, `+/`, blanks, spare bits) is refused."""
     try:
-        decoded = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+        decoded = binascii.a2b_base64(segment.translate(_FROM) + b"=" * (-len(segment) % 4))
     except ValueError:
         decoded = b""
-    if base64.urlsafe_b64encode(decoded).rstrip(b"=") != segment:
+    if binascii.b2a_base64(decoded, newline=False).translate(_TO).rstrip(b"=") != segment:
         raise InvalidToken("a segment of the token is not base64url")
     return decoded
 
@@ -95,3 +97,8 @@ def _float(text: str) -> float:
 
 def _constant(text: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
+
+
+_decode: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+).decode

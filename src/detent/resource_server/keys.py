@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.errors import JoseError
 from joserfc.jwa import JWS_ALGORITHMS, JWSAlgModel
 from joserfc.jwk import JWKRegistry, Key, RSAKey
@@ -19,6 +22,7 @@ from joserfc.jwk import JWKRegistry, Key, RSAKey
 from detent.resource_server.errors import InvalidToken, UnknownKey
 
 MAX_KID_CHARACTERS: Final = 256
+_ECDSA: Final = ECDSA(SHA256())
 _ASYMMETRIC: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
 )  # fmt: skip
@@ -37,6 +41,7 @@ class VerificationKey:
     kid: str | None
     algorithms: frozenset[str]
     _key: Key
+    _p256: EllipticCurvePublicKey | None = None
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, Any]) -> Self | None:
@@ -55,7 +60,9 @@ class VerificationKey:
         # A foreign document reaches deep into the library, which says no in many ways (an unhashable `use`).
         except (JoseError, UnsupportedAlgorithm, ValueError, TypeError, KeyError):
             return None
-        return cls(kid, algorithms, key) if algorithms else None
+        native = key.public_key if "ES256" in algorithms else None
+        p256 = native if isinstance(native, EllipticCurvePublicKey) else None
+        return cls(kid, algorithms, key, p256) if algorithms else None
 
     @property
     def thumbprint(self) -> str:
@@ -64,7 +71,23 @@ class VerificationKey:
 
     def verifies(self, alg: str, signing_input: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's over `signing_input`. `alg` must be one of `algorithms`."""
-        return alg in self.algorithms and SIGNATURES[alg].verify(signing_input, signature, self._key)
+        if alg not in self.algorithms:
+            return False
+        if alg == "ES256" and self._p256:
+            return _verifies_es256(self._p256, signing_input, signature)
+        return SIGNATURES[alg].verify(signing_input, signature, self._key)
+
+
+def _verifies_es256(public: EllipticCurvePublicKey, signing_input: bytes, signature: bytes) -> bool:
+    """RFC 7518 §3.4, without what joserfc asks the key each time: that takes half as long as the signature."""
+    if len(signature) != 64:
+        return False
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    try:
+        public.verify(encode_dss_signature(r, s), signing_input, _ECDSA)
+    except InvalidSignature:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
