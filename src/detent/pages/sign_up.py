@@ -27,6 +27,7 @@ from detent.web.page import html_page
 
 AT_ONE_NETWORK, EVERYWHERE = 50, 1000  # an hour
 FIELDS: Final = ("username", "name", "email")  # what is filled in again
+LEAST_PASSWORD: Final = 8  # characters: NIST SP 800-63B §5.1.1.2; operators may choose shorter ones
 MAX_EMAIL: Final = 254  # RFC 5321 §4.5.3.1.3
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")  # RFC 5321 §4.5.3.1.1, §4.5.3.1.2
 
@@ -89,10 +90,13 @@ class SignUpPage:
     async def _registered(self, form: Form, request: Request, visitor: Visitor) -> User:
         """Raises InvalidRequest with what to change, SlowDown and TemporarilyUnavailable."""
         claims = _claims(form)
+        password = form.get("password") or ""
+        if 0 < len(password) < LEAST_PASSWORD:
+            raise InvalidRequest(f"A password has at least {LEAST_PASSWORD} characters.")
         self._flood.count(request.peer, visitor.now, "accounts were asked for")
         return await self._people.add(
             form.get("username") or "",
-            form.get("password") or "",
+            password,
             claims,
             reason="signed up",
             network=network_of(request.peer),
