@@ -5,11 +5,8 @@ Without the line, so that a change above does not unlist them.
 
 from typing import Final
 
-_RECODED = "other characters are passed over instead, and then the last line refuses what does not spell the same"
 EQUIVALENT: Final[dict[str, dict[str, str]]] = {
     "tokens/handle.py": {
-        "validate=: left out of base64.b64decode": _RECODED,
-        "True: flipped": _RECODED,
         "16: one more": "of 17 random bytes the head packs 16",
         "digest_size=: left out of blake2b": "64 is what it is without",
     },
