@@ -108,11 +108,12 @@ def test_counters_a_refresh_uses_its_session_rarely(detent: Detent) -> None:
     """A family that ends with its session: at most one more update in a twenty-fourth of the session's idle life."""
     with Browser(detent) as browser:
         token = browser.tokens(scope="read")["refresh_token"]
-    writes = []
+    reads, writes = [], []
     for _ in range(12):
         detent.clock.advance(1800)
         before = detent.statements()
         token = detent.refreshed("spa", token)["refresh_token"]
-        assert spent(detent, before)["reads"] == 1
+        reads.append(spent(detent, before)["reads"])
         writes.append(spent(detent, before)["writes"])
+    assert reads.count(1) >= 11, "once the store may notice what was registered, and read it anew"
     assert writes == [1, 1, 1, 1, 1, 2] * 2
