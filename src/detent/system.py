@@ -7,6 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -16,11 +17,10 @@ from detent.core.ids import Instant
 log = logging.getLogger("detent.clock")
 
 
-def _elapsed() -> float:
-    """Seconds, those included for which the machine slept, where it tells."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+# Seconds that passed, those included for which the machine slept, where it tells.
+_elapsed: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
 
 
 class SystemClock:
@@ -31,24 +31,23 @@ class SystemClock:
         self._elapsed = elapsed
         began = wall()
         self._last = Steady(began, began, elapsed())
-        self._second = 0  # that the last look ended in, if there was nothing strange about it
+        self._until = 0.0  # the elapsed second in which the second ends that the last look was in
 
     def now(self) -> Instant:
-        wall = self._wall()
-        if int(wall) == self._second:  # a request asks seven times
-            return Instant(self._second)
-        before = self._last
-        self._last = looked(before, wall, self._elapsed())
+        elapsed = self._elapsed()
+        if elapsed < self._until:  # a request asks seven times
+            return Instant(int(self._last.now))
+        before, wall = self._last, self._wall()
+        self._last = looked(before, wall, elapsed)
         if (before.leapt_at is None) != (self._last.leapt_at is None):
             self._tell(wall)
-        now = int(self._last.now)
-        self._second = now if now == int(wall) and self._last.leapt_at is None else 0
-        return Instant(now)
+        self._until = elapsed + 1 - self._last.now % 1
+        return Instant(int(self._last.now))
 
     def not_before(self, latest: Instant) -> None:
         """The store has seen this time already."""
         self._last = msgspec.structs.replace(self._last, now=max(self._last.now, float(latest)))
-        self._second = 0
+        self._until = 0.0
 
     def _tell(self, wall: float) -> None:
         if self._last.leapt_at is None:

@@ -43,6 +43,23 @@ def test_fault_f7_a_clock_that_is_set_counts_for_nothing_and_is_believed_when_it
     assert clock.now() == START + 200
 
 
+@pytest.mark.parametrize("passes", [FOLLOWED + 1, 100, DAY])
+def test_fault_f7_a_clock_that_stood_still_while_time_passed_holds_nothing_up(passes: int) -> None:
+    dials = Dials(START + 0.25)
+    clock = dials.clock()
+    assert clock.now() == START
+    dials.elapsed += passes
+    assert clock.now() == START + passes
+
+
+def test_a_second_begins_when_the_clock_says_so_however_often_it_is_asked() -> None:
+    dials = Dials(START + 0.25)
+    clock = dials.clock()
+    for quarter in range(1, 400):
+        assert clock.now() == clock.now() == int(dials.wall)
+        dials.pass_by(0.25 if quarter % 7 else 1.75)
+
+
 @pytest.mark.parametrize("step", [FOLLOWED, -FOLLOWED, 0.5, -0.5])
 def test_a_small_correction_is_followed_and_never_backwards(step: float) -> None:
     dials = Dials()
