@@ -43,10 +43,6 @@ class Target(msgspec.Struct, frozen=True):
     apis: tuple[Api, ...]
     scope: Scope
 
-    @property
-    def identifiers(self) -> tuple[str, ...]:
-        return tuple([api.identifier for api in self.apis])
-
 
 def is_identifier(text: str) -> bool:
     """RFC 8707 §2: an absolute URI without fragment."""
