@@ -51,8 +51,6 @@ MAX_HEADERS: Final = 100
 MOST_UNDER_WAY: Final = 1024  # at one endpoint: one that stands still holds up no other
 NOWHERE: Final = "none"  # the endpoint of what no route takes
 BODILESS: Final = frozenset({204, 304})  # RFC 9110 §6.4.1
-
-
 _NONE: Final[frozenset[str]] = frozenset()
 _UNHEARD: Final[Mapping[int, Callable[[], OAuthError]]] = {
     400: partial(InvalidRequest, "This is not HTTP as RFC 9112 has it."),
@@ -139,10 +137,10 @@ class Edge:
             return route
         began, path = perf_counter(), route.path
         if heard.fault:
-            response = refused(request, heard.fault, self._teller(request))
+            response = self._refused(request, heard.fault)
         elif self._under_way[path] >= MOST_UNDER_WAY:
             busy = TemporarilyUnavailable("The server is too busy just now; try again.", retry_after=1)
-            response = refused(request, busy, self._teller(request))
+            response = self._refused(request, busy)
         else:
             self._under_way[path] += 1
             try:
@@ -175,7 +173,7 @@ class Edge:
             heard.query.decode("latin-1"),
             headers,
             heard.body,
-            _peer(heard.peer, headers.get("x-forwarded-for", ""), self._proxies) if self._proxies else heard.peer,
+            _peer(heard.peer, headers, self._proxies),
             self._support_id(),
             repeated,
         )
@@ -186,11 +184,11 @@ class Edge:
             response = await self._known(route, request)
             return readable_by_everybody(response) if route.cors == "everybody" else response
         except OAuthError as error:
-            return refused(request, error, self._teller(request))
+            return self._refused(request, error)
         except (StoreUnavailable, Conflict, KeyUnknown) as error:
             unavailable = TemporarilyUnavailable("The server cannot do this just now; try again.", retry_after=1)
             unavailable.detail = str(error)
-            return refused(request, unavailable, self._teller(request))
+            return self._refused(request, unavailable)
         except Exception:
             log.exception("fault %s %s support_id=%s", request.method, request.path, request.support_id)
             fault = ServerError("This is a fault of the server. Tell its operator the id.")
@@ -203,6 +201,9 @@ class Edge:
         except KeyUnknown:
             await self._look_again()
             return await route.handler(request)
+
+    def _refused(self, request: Request, error: OAuthError) -> Response:
+        return refused(request, error, self._teller(request))
 
     def _teller(self, request: Request) -> ErrorPage:
         """Who reads an error here: a person at a page, or wherever nothing is; else a client."""
@@ -245,15 +246,17 @@ def refused(request: Request, error: OAuthError, tell: ErrorPage = error_respons
     return msgspec.structs.replace(tell(request, error), error=error.code)
 
 
-def _peer(connected: str, forwarded_for: str, proxies: int) -> str:
+def _peer(connected: str, headers: Mapping[str, str], proxies: int) -> str:
     """Who asks: each proxy appends whom it was asked by, so the last of `proxies` entries is the client's address.
 
     With fewer entries than proxies somebody went around one; then the connection is all that is known.
     """
-    hops = [hop.strip() for hop in forwarded_for.split(",")] if proxies and forwarded_for else []
-    if not 0 < proxies <= len(hops):
+    if not proxies or not (forwarded_for := headers.get("x-forwarded-for")):
         return connected
-    hop = hops[-proxies]
+    hops = forwarded_for.split(",")
+    if len(hops) < proxies:
+        return connected
+    hop = hops[-proxies].strip()
     if not hop.startswith("[") and hop.count(":") != 1:
         return hop
     try:  # some proxies append the port
