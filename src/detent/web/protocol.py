@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
-from detent.core.errors import OAuthError, PayloadTooLarge
+from detent.core.errors import OAuthError
 from detent.core.exchange import Response
 from detent.web.asgi import BODILESS, MAX_BODY_BYTES, MAX_HEADER_BYTES, Crowd, Edge, Heard, too_large
 
@@ -175,7 +175,7 @@ class Protocol(asyncio.Protocol):
         continues = False
         for name, value in self._headers:
             if name == b"content-length" and int(value) > MAX_BODY_BYTES:
-                return self._refuse(too_large())
+                return self._refuse()
             if name == b"expect":
                 continues = value.lower() == b"100-continue"
         if continues and not self._under_way:
@@ -186,7 +186,7 @@ class Protocol(asyncio.Protocol):
         if self._refused:
             return
         if self._size > MAX_BODY_BYTES:
-            return self._refuse(too_large())
+            return self._refuse()
         self._body.append(body)
 
     def on_message_complete(self) -> None:
@@ -214,9 +214,10 @@ class Protocol(asyncio.Protocol):
             fault,
         )
 
-    def _refuse(self, fault: PayloadTooLarge) -> None:
+    def _refuse(self) -> None:
+        """The body is too large."""
         self._refused = True
-        self._take(self._heard(fault), more=False)
+        self._take(self._heard(too_large()), more=False)
 
     def _take(self, heard: Heard, *, more: bool) -> None:
         if self._final:
