@@ -1,7 +1,7 @@
 """The profiles: what each leaves out, changes and fixes, as data. What is not said here is the same in all of them.
 
 Source: OAuth 2.1, the Model Context Protocol's authorization specification, the contract that Auth0's SDKs rely on.
-Read at composition alone (app.py), and by settings.py for the defaults that a profile brings: nothing asks which
+Read at composition alone (app.py), and by settings/ for the defaults that a profile brings: nothing asks which
 profile it is in. Leaves: docs/profiles.md is the page for people, and a test compares it with this.
 """
 
