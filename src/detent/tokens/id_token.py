@@ -7,7 +7,7 @@ person is disclosure.py; what an ID token is wrapped in, the registered envelope
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -21,12 +21,9 @@ from detent.core.people import User
 from detent.core.policy import HOUR
 from detent.ports import Keys
 from detent.registry.tokens import Envelope, wrapped
-from detent.resource_server.compact import load_object, parse_compact
-from detent.resource_server.errors import InvalidToken
-from detent.resource_server.keys import VerificationKeys
 from detent.resource_server.verify import Audience, Verifier
 from detent.tokens.disclosure import Disclosure
-from detent.tokens.jwt import known_jwks
+from detent.tokens.own import OwnTokens, said
 
 ID_TOKEN_LIFE: Final = Seconds(HOUR)
 DEFAULT_ALG: Final[SigningAlg] = "RS256"
@@ -81,15 +78,13 @@ class Hint(msgspec.Struct, frozen=True):
 
 class Hints:
     def __init__(self, issuer: str, keys: Keys) -> None:
-        self._verifier = Verifier(issuer, Audience.ANY, SIGNING_ALGS, types=("jwt",), required=("azp",))
-        self._keys = keys
+        verifier = Verifier(issuer, Audience.ANY, SIGNING_ALGS, types=("jwt",), required=("azp",))
+        self._own = OwnTokens(keys, verifier)
 
     def read(self, id_token: str) -> Hint | None:
         """What an ID token of ours says, expired or not; None for anything else."""
-        try:
-            keys = VerificationKeys.from_jwks({"keys": known_jwks(self._keys, frozenset(SIGNING_ALGS), id_token)})
-            claims = self._verifier.verify(id_token, keys, _issued_at(id_token))
-        except InvalidToken:
+        claims = self._own.read(id_token, _issued_at(id_token))
+        if claims is None:
             return None
         sid = claims.raw.get("sid")
         return Hint(claims.sub, ClientId(claims.raw["azp"]), sid if isinstance(sid, str) else None)
@@ -97,6 +92,5 @@ class Hints:
 
 def _issued_at(token: str) -> float:
     """Checked as of when it was made; the signature then says that it was us."""
-    claims: dict[str, Any] = load_object(parse_compact(token).payload) or {}
-    issued_at = claims.get("iat")
+    issued_at = (said(token) or {}).get("iat")
     return issued_at if type(issued_at) is int else 0
