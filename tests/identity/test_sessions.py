@@ -151,6 +151,8 @@ GARBAGE = {
     "one character too many": "A" * 57,
     "a line feed behind": "A" * 56 + "\n",
     "padding": "A" * 55 + "=",
+    "padding of two": "A" * 54 + "==",
+    "padding within": "A" * 30 + "=" + "A" * 25,
     "the other alphabet's plus": "A" * 55 + "+",
     "the other alphabet's slash": "A" * 55 + "/",
     "a space within": "A" * 30 + " " + "A" * 25,
