@@ -1,11 +1,10 @@
 """How often a client's proof may be wrong: a hundred times a minute from one address, then that address waits.
 
 Source: RFC 6749 §10.10, RFC 9700 §2.5. Our secrets have 256 bits and need no such bound; those that somebody chose do.
-Rule: nobody is refused at another address than the one that guessed, so the honest client goes on. In memory, per
-process, for a bounded number of pairs; a restart forgets them.
+Rule: nobody is refused at another address than the one that guessed, so the honest client goes on. Per process,
+for a bounded number of pairs; a restart forgets them.
 """
 
-from collections import OrderedDict
 from hashlib import blake2b
 from typing import Final
 
@@ -13,6 +12,7 @@ from detent.core.errors import SlowDown
 from detent.core.exchange import network_of
 from detent.core.ids import Instant
 from detent.core.policy import MINUTE
+from detent.core.windows import Windows
 
 WINDOW: Final = MINUTE
 FAILURES: Final = 100
@@ -23,7 +23,7 @@ Pair = tuple[bytes, str]
 
 class Guesses:
     def __init__(self) -> None:
-        self._failed: OrderedDict[Pair, tuple[Instant, int]] = OrderedDict()
+        self._failed = Windows(WINDOW, _PLACES)
         self._quiet_from = Instant(0)
 
     def refuse_too_many(self, client_id: str, peer: str, now: Instant) -> None:
@@ -31,9 +31,7 @@ class Guesses:
         if now >= self._quiet_from:  # as it mostly is: then a request costs nothing here
             self._failed.clear()
             return
-        begun, failed = self._failed.get(_pair(client_id, peer), (now, 0))
-        wait = begun + WINDOW - now
-        if failed >= FAILURES and 0 < wait <= WINDOW:  # longer only where the clock was set back
+        if wait := self._failed.seconds_to_wait(_pair(client_id, peer), FAILURES, now):
             raise SlowDown(
                 f"Too many proofs of this client were wrong at this address. Try again in {wait} seconds.",
                 retry_after=wait,
@@ -41,16 +39,9 @@ class Guesses:
 
     def failed(self, client_id: str, peer: str, now: Instant) -> None:
         pair = _pair(client_id, peer)
-        if not pair[1]:  # an address that nobody knows is everybody's
-            return
-        begun, failed = self._failed.get(pair, (now, 0))
-        if now - begun >= WINDOW:
-            begun, failed = now, 0
-        self._failed[pair] = (begun, failed + 1)
-        self._quiet_from = Instant(now + WINDOW)
-        self._failed.move_to_end(pair)
-        if len(self._failed) > _PLACES:
-            self._failed.popitem(last=False)
+        if pair[1]:  # an address that nobody knows is everybody's
+            self._failed.count(pair, now)
+            self._quiet_from = Instant(now + WINDOW)
 
 
 def _pair(client_id: str, peer: str) -> Pair:

@@ -1,12 +1,12 @@
 """How often a parent may be answered again: a holder of it must not mint access tokens without end.
 
-In memory, per process, bounded: it slows down and never refuses for good, so nothing is lost when it forgets.
+Per process, bounded: it slows down and never refuses for good, so nothing is lost when it forgets.
 """
 
-from collections import OrderedDict
 from typing import Final
 
 from detent.core.ids import FamilyKey, Instant
+from detent.core.windows import Windows
 
 PER_MINUTE: Final = 120
 WINDOW_SECONDS: Final = 60
@@ -15,17 +15,12 @@ REMEMBERED: Final = 10_000
 
 class RepeatLimit:
     def __init__(self) -> None:
-        self._seen: OrderedDict[tuple[FamilyKey, int], tuple[Instant, int]] = OrderedDict()
+        self._repeats = Windows(WINDOW_SECONDS, REMEMBERED)
 
     def seconds_to_wait(self, key: FamilyKey, generation: int, now: Instant) -> int:
         """Count one repeat; 0 if it may be answered, else how long to wait."""
-        started, count = self._seen.get((key, generation), (now, 0))
-        if not 0 <= now - started < WINDOW_SECONDS:
-            started, count = now, 0
-        if count >= PER_MINUTE:
-            return WINDOW_SECONDS - (now - started)
-        self._seen[key, generation] = started, count + 1
-        self._seen.move_to_end((key, generation))
-        if len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
-        return 0
+        parent = key, generation
+        wait = self._repeats.seconds_to_wait(parent, PER_MINUTE, now)
+        if not wait:
+            self._repeats.count(parent, now)
+        return wait
