@@ -1,9 +1,6 @@
 """Apps that want to be told when a session ends: an endpoint on a real socket that reads logout tokens by the book."""
 
-import asyncio
-import queue
 import warnings
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,49 +14,30 @@ from joserfc.jwk import KeySet
 from detent.core.changes import InsertClient
 from detent.core.logout import OWED
 from detent.testing.clock import ManualClock
-from detent.testing.server import Loopback, ServerThread
+from detent.testing.server import ServerThread
 from detent.tokens.logout_token import LogoutTokens
-from detent.web.asgi import Receive, Scope, Send
 from detent.web.outbound import LOOPBACK, Outbound
 from detent.webhooks.logouts import LogoutCourier
 from tests.browsing import Browser
 from tests.mission.test_a_tokens import claims_of as unverified
+from tests.receiving import Receiving
 from tests.serving import Detent, client, running
 
 EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
-HANG: Final = 0
-HANGING_SECONDS: Final = 1
 
 
-class LogoutReceiver:
-    """An app's endpoint. Answers with the statuses that were told, then with 200."""
+class LogoutReceiver(Receiving[str]):
+    """An app's endpoint; what it gets are logout tokens."""
 
-    def __init__(self, *statuses: int) -> None:
-        self.statuses = deque(statuses)
-        self.got: queue.Queue[str] = queue.Queue()
-        self.at = Loopback()
-        self.url = f"{self.at.url}logout?app=hidden"
+    path = "logout?app=hidden"
+    done = 200
+    hanging_seconds = 1
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        assert (scope["method"], headers["content-type"]) == ("POST", "application/x-www-form-urlencoded")
+    def read(self, method: str, headers: dict[str, str], body: bytes) -> str:
+        assert (method, headers["content-type"]) == ("POST", "application/x-www-form-urlencoded")
         [(name, [token])] = parse_qs(body.decode(), strict_parsing=True).items()
         assert name == "logout_token"
-        self.got.put(token)
-        status = self.statuses.popleft() if self.statuses else 200
-        if status == HANG:
-            await asyncio.sleep(HANGING_SECONDS)
-        elsewhere = [(b"location", self.at.url.encode())] if 300 <= status < 400 else []
-        await send({"type": "http.response.start", "status": status or 200, "headers": elsewhere})
-        await send({"type": "http.response.body", "body": b""})
-
-    def all(self) -> list[str]:
-        """Those that came so far."""
-        return [self.got.get() for _ in range(self.got.qsize())]
+        return token
 
     def one(self) -> str:
         [token] = self.all()

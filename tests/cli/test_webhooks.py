@@ -8,7 +8,8 @@ import pytest
 
 from detent.testing.server import ServerThread
 from tests.cli.conftest import Cli, Process, process
-from tests.webhooks.receiver import HANG, Receiver
+from tests.receiving import HANG
+from tests.webhooks.receiver import Receiver
 
 HOOK = "https://hook.example/events"
 

@@ -20,7 +20,7 @@ def lived(example: Example, program: Program) -> dict[str, Told]:
     """The refusals, by what was presented: `old`, `newest` and `revoked`."""
     with Browser(example.detent) as browser:
         chain = [_signed_in(example, program, browser)]
-        chain += [_tokens(example, program, "refreshed") for _ in range(TURNS)]
+        chain += [good_tokens(example, program, "refreshed") for _ in range(TURNS)]
         assert len({each["refresh_token"] for each in chain}) == TURNS + 1, "each turned"
         assert {claims_of(each["id_token"])["sub"] for each in chain} == {claims_of(chain[0]["id_token"])["sub"]}
 
@@ -35,15 +35,7 @@ def lived(example: Example, program: Program) -> dict[str, Told]:
     return refusals
 
 
-def _signed_in(example: Example, program: Program, browser: Browser) -> dict[str, Any]:
-    page = browser.open(program.told("sign in")["url"])
-    if page.path == "/login":
-        page = browser.log_in(page)
-    program.say(browser.allow(page).location)
-    return _tokens(example, program, "signed in")
-
-
-def _tokens(example: Example, program: Program, step: str) -> dict[str, Any]:
+def good_tokens(example: Example, program: Program, step: str) -> dict[str, Any]:
     """What it has, which is good; then the overlap is over, within which a new refresh token stays as it is."""
     tokens: dict[str, Any] = program.told(step)["tokens"]
     assert example.secret_area(tokens["access_token"]) == 200
@@ -51,6 +43,23 @@ def _tokens(example: Example, program: Program, step: str) -> dict[str, Any]:
     example.detent.clock.advance(OVERLAP + 1)
     program.say()
     return tokens
+
+
+def assert_told(refusals: dict[str, Told]) -> None:
+    """As oauth4webapi tells, on which openid-client stands: all that the server said of each."""
+    for refusal in refusals.values():
+        assert (refusal["name"], refusal["code"]) == ("ResponseBodyError", "OAUTH_RESPONSE_BODY_ERROR")
+        assert refusal["error"] == "invalid_grant"
+        assert refusal["error_description"].startswith("Unknown or invalid refresh token")
+        assert refusal["support_id"] in refusal["error_description"]
+
+
+def _signed_in(example: Example, program: Program, browser: Browser) -> dict[str, Any]:
+    page = browser.open(program.told("sign in")["url"])
+    if page.path == "/login":
+        page = browser.log_in(page)
+    program.say(browser.allow(page).location)
+    return good_tokens(example, program, "signed in")
 
 
 def _refused(program: Program, which: str) -> Told:

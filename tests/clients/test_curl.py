@@ -8,7 +8,7 @@ import pytest
 
 from tests.browsing import Browser
 from tests.clients.example import Example
-from tests.clients.life import OVERLAP, TURNS
+from tests.clients.life import TURNS, good_tokens
 from tests.clients.program import Program, client_environment, program
 
 REFUSED = "Unknown or invalid refresh token"
@@ -27,15 +27,6 @@ def signed_in(example: Example, running: Program, phone: Browser) -> dict[str, A
     example.detent.clock.advance(INTERVAL)
     running.say()
     return good_tokens(example, running, "signed in")
-
-
-def good_tokens(example: Example, running: Program, step: str) -> dict[str, Any]:
-    tokens: dict[str, Any] = running.told(step)["tokens"]
-    assert example.secret_area(tokens["access_token"]) == 200
-    assert example.active(tokens["access_token"])
-    example.detent.clock.advance(OVERLAP + 1)
-    running.say()
-    return tokens
 
 
 def refused(running: Program) -> None:

@@ -1,11 +1,8 @@
 """An endpoint that events are sent to, on a real socket, and the courier that sends them."""
 
-import asyncio
 import base64
 import hmac
 import json
-import queue
-from collections import deque
 from typing import Any, Final
 
 import msgspec
@@ -13,15 +10,12 @@ import msgspec
 from detent.admin.webhooks import Webhooks
 from detent.core.changes import ReplaceWebhook
 from detent.core.webhook import Webhook
-from detent.testing.server import Loopback
-from detent.web.asgi import Receive, Scope, Send
 from detent.web.outbound import LOOPBACK, Outbound
 from detent.webhooks.courier import Courier
+from tests.receiving import Receiving
 from tests.serving import Detent
 
-HANG: Final = 0
 SECONDS: Final = 10
-HANGING_SECONDS: Final = 3
 
 
 class Received:
@@ -42,35 +36,16 @@ class Received:
         return f"v1,{expected}" in self.headers["webhook-signature"].split(" ")
 
 
-class Receiver:
-    """Answers with the statuses that were told, then with 204; everything it got is in `got`."""
+class Receiver(Receiving[Received]):
+    path = "hook?token=hidden"
+    done = 204
+    hanging_seconds = 3
 
-    def __init__(self, *statuses: int, at: Loopback | None = None) -> None:
-        self.statuses = deque(statuses)
-        self.got: queue.Queue[Received] = queue.Queue()
-        self.at = at or Loopback()
-        self.url = f"{self.at.url}hook?token=hidden"
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        self.got.put(Received(headers, body))
-        status = self.statuses.popleft() if self.statuses else 204
-        if status == HANG:
-            await asyncio.sleep(HANGING_SECONDS)
-        elsewhere = [(b"location", self.at.url.encode())] if 300 <= status < 400 else []
-        await send({"type": "http.response.start", "status": status or 204, "headers": elsewhere})
-        await send({"type": "http.response.body", "body": b""})
+    def read(self, method: str, headers: dict[str, str], body: bytes) -> Received:
+        return Received(headers, body)
 
     def next(self) -> Received:
         return self.got.get(timeout=SECONDS)
-
-    def all(self) -> list[Received]:
-        """Those that came so far."""
-        return [self.got.get() for _ in range(self.got.qsize())]
 
 
 class Post:

@@ -12,8 +12,9 @@ from detent.core.changes import Changes
 from detent.core.retrying import LEASE, LONGEST_RETRY
 from detent.testing.factories import an_event
 from detent.testing.server import Loopback
+from tests.receiving import HANG
 from tests.serving import Detent, running
-from tests.webhooks.receiver import HANG, Post, Receiver
+from tests.webhooks.receiver import Post, Receiver
 
 
 def test_a_theft_over_http_arrives_within_a_second_or_so_with_a_signature_that_verifies(

@@ -21,7 +21,6 @@ from detent.testing.server import ServerThread
 from detent.webhooks.endings import SETTLED
 from tests.browsing import Browser
 from tests.logging_out import (
-    HANG,
     another,
     app,
     backlog,
@@ -33,6 +32,7 @@ from tests.logging_out import (
     told,
 )
 from tests.mission.test_a_tokens import claims_of as unverified
+from tests.receiving import HANG
 from tests.serving import RETURN_URI, START, Detent
 
 IDLE, ABSOLUTE = Seconds(3600), Seconds(7200)
