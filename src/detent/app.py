@@ -70,6 +70,7 @@ from detent.identity.throttle import Allowances, Throttle
 from detent.pages.account import AccountPage
 from detent.pages.arrival import Arrival
 from detent.pages.consent import ConsentPage
+from detent.pages.desk import Desk
 from detent.pages.device import DevicePage
 from detent.pages.door import FormDoor
 from detent.pages.error import ErrorPage
@@ -421,20 +422,15 @@ class House:
 
     def _pages(self) -> Feature:
         """What people see."""
-        outside, store, directory = self.outside, self.outside.store, self.outside.directory
-        look, door = self._rendering, FormDoor(self.issuer)
-        visitors, dispatcher, sessions = self.visitors, self.dispatcher, self.sessions
-        arrival = Arrival(visitors, dispatcher, sessions, self._error_page)
-        login = LoginPage(look, door, visitors, dispatcher, self.sign_in, arrival, directory, self._sign_up)
-        sign_up = SignUpPage(look, door, visitors, dispatcher, self.people, arrival, directory)
-        consent = ConsentPage(look, door, visitors, dispatcher, self.consents, self.issuing, directory)
-        logout = LogoutPage(look, door, visitors, self.end_session, store, directory)
-        account = AccountPage(
-            self.issuer, look, door, visitors, dispatcher, sessions, self.consents, self.ending, self.issuing, directory
-        )
-        device_page = DevicePage(
-            look, door, visitors, dispatcher, self.consents, self.devices, self.issuing, directory, outside.entropy
-        )
+        outside, sessions = self.outside, self.sessions
+        desk = Desk(self._rendering, FormDoor(self.issuer), self.visitors, self.dispatcher, outside.directory)
+        arrival = Arrival(self.visitors, self.dispatcher, sessions, self._error_page)
+        login = LoginPage(desk, self.sign_in, arrival, self._sign_up)
+        sign_up = SignUpPage(desk, self.people, arrival)
+        consent = ConsentPage(desk, self.consents, self.issuing)
+        logout = LogoutPage(desk, self.end_session, outside.store)
+        account = AccountPage(self.issuer, desk, sessions, self.consents, self.ending, self.issuing)
+        device_page = DevicePage(desk, self.consents, self.devices, self.issuing, outside.entropy)
         return Feature(
             "pages",
             ("OpenID Connect Core §3.1.2.3", "OpenID Connect Core §3.1.2.4", "RFC 9700 §4.7", "RFC 9700 §4.16"),

@@ -19,19 +19,17 @@ from detent.core.family import Family
 from detent.core.ids import ClientId, FamilyKey, Instant
 from detent.core.people import User
 from detent.core.session import Session, why_session_over
-from detent.endpoints.dispatch import ACCOUNT, Dispatcher
+from detent.endpoints.dispatch import ACCOUNT
 from detent.endpoints.end_session import SIGNED_OUT
-from detent.endpoints.visitor import Visitor, Visitors
+from detent.endpoints.visitor import Visitor
 from detent.grants.ending import Ending
 from detent.grants.issuing import Issuing
 from detent.identity.consents import Consents
 from detent.identity.sessions import Sessions
 from detent.pages import words
 from detent.pages.app_card import name_of, start_of
-from detent.pages.door import FormDoor
+from detent.pages.desk import Desk
 from detent.pages.endings import recently_ended, why_app_over
-from detent.pages.rendering import Rendering
-from detent.ports import Directory
 from detent.registry.routes import Route
 from detent.web.page import html_page, see_other
 
@@ -79,27 +77,20 @@ class AccountPage:
     def __init__(
         self,
         issuer: str,
-        rendering: Rendering,
-        door: FormDoor,
-        visitors: Visitors,
-        dispatcher: Dispatcher,
+        desk: Desk,
         sessions: Sessions,
         consents: Consents,
         ending: Ending,
         issuing: Issuing,
-        directory: Directory,
     ) -> None:
         self._issuer = issuer
-        self._rendering = rendering
-        self._door = door
-        self._visitors = visitors
-        self._dispatcher = dispatcher
+        self._desk = desk
+        self._dispatcher = desk.dispatcher
         self._sessions = sessions
         self._consents = consents
         self._ending = ending
         self._issuing = issuing
         self._store = issuing.store
-        self._directory = directory
 
     def routes(self) -> tuple[Route, ...]:
         return (
@@ -111,12 +102,12 @@ class AccountPage:
         return see_other(ACCOUNT)
 
     async def handle(self, request: Request) -> Response:
-        visitor = await self._visitors.of(request)
+        visitor = await self._desk.visitors.of(request)
         if visitor.session is None:
             response = await self._dispatcher.advance(self._dispatcher.begin(visitor), visitor, request.support_id)
-            return self._visitors.greeted(visitor, response)
+            return self._desk.visitors.greeted(visitor, response)
         if request.method == "POST":
-            form = self._door.form(request, visitor)
+            form = self._desk.door.form(request, visitor)
             return await self._act(form, visitor, visitor.session, request)
         return await self._page(visitor, visitor.session)
 
@@ -146,7 +137,7 @@ class AccountPage:
         raise InvalidRequest("No button of this page was pressed.")
 
     def _left(self) -> Response:
-        return see_other(SIGNED_OUT).with_headers(self._visitors.signed_out())
+        return see_other(SIGNED_OUT).with_headers(self._desk.visitors.signed_out())
 
     async def _end_app(self, name: str, session: Session, now: Instant, request: Request) -> None:
         """Nobody ends another person's."""
@@ -165,9 +156,9 @@ class AccountPage:
 
     async def _page(self, visitor: Visitor, session: Session) -> Response:
         now = visitor.now
-        person = await self._directory.user(session.subject)
-        sessions = await self._directory.sessions(session.subject)
-        families = await self._directory.families(subject=session.subject, limit=FAMILIES_SHOWN)
+        person = await self._desk.person(session)
+        sessions = await self._desk.directory.sessions(session.subject)
+        families = await self._desk.directory.families(subject=session.subject, limit=FAMILIES_SHOWN)
         clients = await self._clients(families)
         server_epoch = (await self._store.installation()).server_epoch
         present = Epochs(session.epochs.user, 0, server_epoch)
@@ -178,13 +169,13 @@ class AccountPage:
         devices = [_device(each, session, apps) for each in sessions if not over[each.sid]]
         there = {device.sid for device in devices}
         elsewhere = [app for sid, app in apps if sid not in there]
-        body = self._rendering.page(
+        body = self._desk.page(
             "account",
             person=person,
             name=_called(person),
             devices=sorted(devices, key=lambda device: not device.current),
             elsewhere=elsewhere,
-            allowed=[await self._allowed(each) for each in await self._directory.consents(session.subject)],
+            allowed=[await self._allowed(each) for each in await self._desk.directory.consents(session.subject)],
             trouble=_trouble(families, clients, now),
             ended=recently_ended(
                 [
@@ -197,7 +188,7 @@ class AccountPage:
             now=now,
             csrf=visitor.form_token,
         )
-        return self._visitors.greeted(visitor, html_page(body))
+        return self._desk.visitors.greeted(visitor, html_page(body))
 
     async def _clients(self, families: Sequence[Family]) -> dict[str, Client]:
         names = {family.authorization.client_id for family in families}

@@ -9,46 +9,35 @@ from detent.core.errors import AccessDenied
 from detent.core.exchange import Request, Response
 from detent.core.interaction import AskConsent, AuthorizationRequest, Interaction, to_choose
 from detent.core.session import Session
-from detent.endpoints.dispatch import Dispatcher
-from detent.endpoints.visitor import Visitor, Visitors
+from detent.endpoints.visitor import Visitor
 from detent.grants.issuing import Issuing
 from detent.identity.consents import Consents
 from detent.pages import words
 from detent.pages.app_card import card_of
-from detent.pages.door import FormDoor
-from detent.pages.rendering import Rendering
-from detent.ports import Directory
+from detent.pages.desk import Desk
 from detent.registry.routes import Route
-from detent.web.form import parse_parameters
 from detent.web.page import Locks, html_page, leads_to
 
 
 class ConsentPage:
     def __init__(
         self,
-        rendering: Rendering,
-        door: FormDoor,
-        visitors: Visitors,
-        dispatcher: Dispatcher,
+        desk: Desk,
         consents: Consents,
         issuing: Issuing,
-        directory: Directory,
     ) -> None:
-        self._rendering = rendering
-        self._door = door
-        self._visitors = visitors
-        self._dispatcher = dispatcher
+        self._desk = desk
+        self._dispatcher = desk.dispatcher
         self._consents = consents
         self._issuing = issuing
-        self._directory = directory
 
     def route(self) -> Route:
         return Route("/consent", ("GET", "POST"), self.handle, page=True)
 
     async def handle(self, request: Request) -> Response:
-        visitor = await self._visitors.of(request)
+        visitor = await self._desk.visitors.of(request)
         posted = request.method == "POST"
-        form = self._door.form(request, visitor) if posted else parse_parameters(request)
+        form = self._desk.form(request, visitor)
         interaction = self._dispatcher.opened(form.get("interaction"), visitor)
         step = await self._dispatcher.step(interaction, visitor)
         if posted and form.get("consent-deny"):
@@ -80,12 +69,12 @@ class ConsentPage:
         found = [await self._issuing.api(identifier) for identifier in request.audience]
         apis = [api for api in found if api]
         fresh, before = words.split(situation.asked, situation.consent)
-        body = self._rendering.page(
+        body = self._desk.page(
             "consent",
             app=app,
             fresh=words.asked_for(fresh, apis),
             before=words.asked_for(before, apis),
-            person=await self._directory.user(session.subject),
+            person=await self._desk.person(session),
             csrf=visitor.form_token,
             interaction=self._dispatcher.sealed(interaction),
         )

@@ -17,19 +17,16 @@ from detent.core.exchange import Form, Request, Response
 from detent.core.ids import Instant, Seconds
 from detent.core.policy import HOUR, MINUTE
 from detent.core.session import Session
-from detent.endpoints.dispatch import Dispatcher
-from detent.endpoints.visitor import Visitor, Visitors
+from detent.endpoints.visitor import Visitor
 from detent.features.device import PAGE, Devices, Waiting, in_groups
 from detent.grants.issuing import Issuing
 from detent.identity.consents import Consents
 from detent.identity.throttle import Allowance, Allowances, Throttle
 from detent.pages import words
 from detent.pages.app_card import card_of
-from detent.pages.door import FormDoor
-from detent.pages.rendering import Rendering
-from detent.ports import Directory, Entropy
+from detent.pages.desk import Desk
+from detent.ports import Entropy
 from detent.registry.routes import Route
-from detent.web.form import parse_parameters
 from detent.web.page import Locks, html_page
 
 SHOWN_PREFIX: Final = "dtds_"
@@ -53,42 +50,36 @@ class Shown(msgspec.Struct, frozen=True):
 class DevicePage:
     def __init__(
         self,
-        rendering: Rendering,
-        door: FormDoor,
-        visitors: Visitors,
-        dispatcher: Dispatcher,
+        desk: Desk,
         consents: Consents,
         devices: Devices,
         issuing: Issuing,
-        directory: Directory,
         entropy: Entropy,
     ) -> None:
-        self._rendering = rendering
-        self._door = door
-        self._visitors = visitors
-        self._dispatcher = dispatcher
+        self._desk = desk
+        self._dispatcher = desk.dispatcher
         self._consents = consents
         self._devices = devices
         self._issuing = issuing
-        self._directory = directory
         self._throttle = Throttle(entropy, GUESSES)
 
     def route(self) -> Route:
         return Route(f"/{PAGE}", ("GET", "POST"), self.handle, page=True)
 
     async def handle(self, request: Request) -> Response:
-        visitor = await self._visitors.of(request)
+        visitor = await self._desk.visitors.of(request)
         posted = request.method == "POST"
-        form = self._door.form(request, visitor) if posted else parse_parameters(request)
+        form = self._desk.form(request, visitor)
         if visitor.session is None:
             interaction = self._dispatcher.begin(visitor, onward=_address(form.get("user_code")))
             response = await self._dispatcher.advance(interaction, visitor, request.support_id)
-            return self._visitors.greeted(visitor, response)
+            return self._desk.visitors.greeted(visitor, response)
         if posted and form.get("device-continue"):
             return await self._typed(form, visitor, visitor.session, request)
         if posted and (form.get("device-confirm") or form.get("cancel")):
             return await self._answered(form, visitor, visitor.session, request)
-        return self._visitors.greeted(visitor, await self._ask(visitor, visitor.session, form.get("user_code") or ""))
+        page = await self._ask(visitor, visitor.session, form.get("user_code") or "")
+        return self._desk.visitors.greeted(visitor, page)
 
     async def _typed(self, form: Form, visitor: Visitor, session: Session, request: Request) -> Response:
         typed = form.get("user_code") or ""
@@ -116,7 +107,7 @@ class DevicePage:
             await self._consents.allow(session.subject, client.client_id, asked, visitor.now, request.support_id)
         if not await self._devices.answer(shown.user_code, waiting, session if allowed else None, visitor.now):
             raise _over()
-        return html_page(self._rendering.page("device_done", allowed=allowed, app=card_of(client)))
+        return html_page(self._desk.page("device_done", allowed=allowed, app=card_of(client)))
 
     async def _seen(self, form: Form, visitor: Visitor, session: Session) -> tuple[Shown, Waiting]:
         """What this person was shown, if it still waits. Raises InvalidRequest."""
@@ -135,14 +126,14 @@ class DevicePage:
     async def _ask(
         self, visitor: Visitor, session: Session, user_code: str, message: str = "", status: int = 200
     ) -> Response:
-        person = await self._directory.user(session.subject)
+        person = await self._desk.person(session)
         values: dict[str, Any] = {
             "person": person,
             "user_code": user_code,
             "message": message,
             "csrf": visitor.form_token,
         }
-        return html_page(self._rendering.page("device", **values), status)
+        return html_page(self._desk.page("device", **values), status)
 
     async def _confirm(
         self, user_code: str, waiting: Waiting, client: Client, visitor: Visitor, session: Session
@@ -150,7 +141,7 @@ class DevicePage:
         apis = await self._issuing.apis(waiting.audience)
         shown = Shown(user_code, waiting.id, session.sid, visitor.binding)
         app = card_of(client)
-        body = self._rendering.page(
+        body = self._desk.page(
             "device_confirm",
             app=app,
             asked=words.asked_for(leave_for(apis, waiting.scope), apis),
@@ -158,7 +149,7 @@ class DevicePage:
             whence=words.whence(waiting.network),
             user_code=in_groups(user_code),
             minutes_left=_minutes_left(waiting.expires_at, visitor.now),
-            person=await self._directory.user(session.subject),
+            person=await self._desk.person(session),
             csrf=visitor.form_token,
             shown=self._issuing.handles.seal(SHOWN_PREFIX, msgspec.msgpack.encode(shown)),
         )

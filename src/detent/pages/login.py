@@ -12,14 +12,12 @@ from detent.core.errors import AccessDenied, SlowDown, TemporarilyUnavailable
 from detent.core.exchange import Form, Request, Response
 from detent.core.interaction import Interaction, Why
 from detent.core.interaction import SignIn as SignInStep
-from detent.endpoints.dispatch import SIGN_UP, Dispatcher
-from detent.endpoints.visitor import Visitor, Visitors
+from detent.endpoints.dispatch import SIGN_UP
+from detent.endpoints.visitor import Visitor
 from detent.identity.sign_in import SignIn
 from detent.pages import words
 from detent.pages.arrival import Arrival
-from detent.pages.door import FormDoor
-from detent.pages.rendering import Rendering
-from detent.ports import Directory
+from detent.pages.desk import Desk
 from detent.registry.routes import Route
 from detent.web.form import parse_parameters
 from detent.web.page import html_page
@@ -31,35 +29,28 @@ NEWCOMERS: Final[tuple[Why, ...]] = ("signed_out", "choose")  # who may want an 
 class LoginPage:
     def __init__(
         self,
-        rendering: Rendering,
-        door: FormDoor,
-        visitors: Visitors,
-        dispatcher: Dispatcher,
+        desk: Desk,
         sign_in: SignIn,
         arrival: Arrival,
-        directory: Directory,
         sign_up: bool = False,
     ) -> None:
-        self._rendering = rendering
-        self._door = door
-        self._visitors = visitors
-        self._dispatcher = dispatcher
+        self._desk = desk
+        self._dispatcher = desk.dispatcher
         self._sign_in = sign_in
         self._arrival = arrival
-        self._directory = directory
         self._sign_up = sign_up
 
     def route(self) -> Route:
         return Route("/login", ("GET", "POST"), self.handle, page=True)
 
     async def handle(self, request: Request) -> Response:
-        visitor = await self._visitors.of(request)
+        visitor = await self._desk.visitors.of(request)
         if request.method == "POST":
             return await self._post(request, visitor)
         sealed = parse_parameters(request).get("interaction")
         if sealed is None:  # somebody typed the address
             response = await self._dispatcher.advance(self._dispatcher.begin(visitor), visitor, request.support_id)
-            return self._visitors.greeted(visitor, response)
+            return self._desk.visitors.greeted(visitor, response)
         interaction = self._dispatcher.opened(sealed, visitor)
         step = await self._dispatcher.step(interaction, visitor)
         if not isinstance(step, SignInStep):
@@ -67,7 +58,7 @@ class LoginPage:
         return await self._page(interaction, step, visitor)
 
     async def _post(self, request: Request, visitor: Visitor) -> Response:
-        form = self._door.form(request, visitor)
+        form = self._desk.door.form(request, visitor)
         interaction = self._dispatcher.opened(form.get("interaction"), visitor)
         if form.get("cancel"):
             denied = AccessDenied("The person did not sign in.")
@@ -118,11 +109,11 @@ class LoginPage:
     ) -> Response:
         request = interaction.request
         app, locks = await self._arrival.app(interaction)
-        present = await self._directory.user(visitor.session.subject) if visitor.session else None
+        present = await self._desk.person(visitor.session)
         if username is None:
             username = request.login_hint if request else ""
             username = username or (present.username if present and step.why in PREFILLED else "")
-        body = self._rendering.page(
+        body = self._desk.page(
             "login",
             app=app,
             why=words.WHY[step.why],

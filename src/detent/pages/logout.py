@@ -5,32 +5,23 @@ What is ended and where it leads from there is endpoints/end_session.py.
 
 from detent.core.exchange import Request, Response
 from detent.endpoints.end_session import SIGNED_OUT, EndSession
-from detent.endpoints.visitor import Visitors
 from detent.pages.app_card import card_of
-from detent.pages.door import FormDoor
-from detent.pages.rendering import Rendering
-from detent.ports import Directory, Store
+from detent.pages.desk import Desk
+from detent.ports import Store
 from detent.registry.routes import Route
-from detent.web.form import parse_parameters
 from detent.web.page import Locks, html_page, leads_to, see_other
 
 
 class LogoutPage:
     def __init__(
         self,
-        rendering: Rendering,
-        door: FormDoor,
-        visitors: Visitors,
+        desk: Desk,
         end_session: EndSession,
         store: Store,
-        directory: Directory,
     ) -> None:
-        self._rendering = rendering
-        self._door = door
-        self._visitors = visitors
+        self._desk = desk
         self._end_session = end_session
         self._store = store
-        self._directory = directory
 
     def routes(self) -> tuple[Route, ...]:
         return (
@@ -39,9 +30,9 @@ class LogoutPage:
         )
 
     async def handle(self, request: Request) -> Response:
-        visitor = await self._visitors.of(request)
+        visitor = await self._desk.visitors.of(request)
         posted = request.method == "POST"
-        form = self._door.form(request, visitor) if posted else parse_parameters(request)
+        form = self._desk.form(request, visitor)
         sealed = form.get("logout")
         logout = self._end_session.opened(sealed, visitor)
         if posted and form.get("logout-confirm"):
@@ -52,10 +43,10 @@ class LogoutPage:
             return see_other(SIGNED_OUT)
         client = await self._store.client(logout.client_id) if logout.client_id else None
         app = card_of(client) if client else None
-        body = self._rendering.page(
+        body = self._desk.page(
             "logout",
             app=app,
-            person=await self._directory.user(visitor.session.subject),
+            person=await self._desk.person(visitor.session),
             csrf=visitor.form_token,
             logout=sealed or "",
         )
@@ -63,7 +54,7 @@ class LogoutPage:
         return html_page(body, locks=Locks(images=app.images if app else (), forms=forms))
 
     async def signed_out(self, request: Request) -> Response:
-        visitor = await self._visitors.of(request)
+        visitor = await self._desk.visitors.of(request)
         if visitor.session is not None:  # somebody typed the address
             return see_other("account")
-        return html_page(self._rendering.page("signed_out"))
+        return html_page(self._desk.page("signed_out"))

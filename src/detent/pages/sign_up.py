@@ -13,14 +13,12 @@ from detent.core.errors import AccessDenied, InvalidRequest, SlowDown, Temporari
 from detent.core.exchange import Form, Request, Response, network_of
 from detent.core.interaction import Interaction, SignIn, SignUp, to_choose
 from detent.core.people import User
-from detent.endpoints.dispatch import LOGIN, SIGN_UP, Dispatcher
-from detent.endpoints.visitor import Visitor, Visitors
+from detent.endpoints.dispatch import LOGIN, SIGN_UP
+from detent.endpoints.visitor import Visitor
 from detent.identity.people import People, Taken
 from detent.pages import words
 from detent.pages.arrival import Arrival
-from detent.pages.door import FormDoor
-from detent.pages.rendering import Rendering
-from detent.ports import Directory
+from detent.pages.desk import Desk
 from detent.registry.routes import Route
 from detent.web.form import parse_parameters
 from detent.web.page import html_page
@@ -35,28 +33,21 @@ _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")  # RFC 5321 §4.5.3.1.
 class SignUpPage:
     def __init__(
         self,
-        rendering: Rendering,
-        door: FormDoor,
-        visitors: Visitors,
-        dispatcher: Dispatcher,
+        desk: Desk,
         people: People,
         arrival: Arrival,
-        directory: Directory,
     ) -> None:
-        self._rendering = rendering
-        self._door = door
-        self._visitors = visitors
-        self._dispatcher = dispatcher
+        self._desk = desk
+        self._dispatcher = desk.dispatcher
         self._people = people
         self._arrival = arrival
-        self._directory = directory
         self._flood = Flood(AT_ONE_NETWORK, EVERYWHERE)
 
     def route(self) -> Route:
         return Route(f"/{SIGN_UP}", ("GET", "POST"), self.handle, page=True)
 
     async def handle(self, request: Request) -> Response:
-        visitor = await self._visitors.of(request)
+        visitor = await self._desk.visitors.of(request)
         if request.method == "POST":
             return await self._post(request, visitor)
         sealed = parse_parameters(request).get("interaction")
@@ -66,10 +57,10 @@ class SignUpPage:
             response = await self._page(interaction, visitor, {"username": hint})
         else:
             response = await self._dispatcher.advance(interaction, visitor, request.support_id)
-        return self._visitors.greeted(visitor, response)
+        return self._desk.visitors.greeted(visitor, response)
 
     async def _post(self, request: Request, visitor: Visitor) -> Response:
-        form = self._door.form(request, visitor)
+        form = self._desk.door.form(request, visitor)
         interaction = self._dispatcher.opened(form.get("interaction"), visitor)
         if form.get("cancel"):
             denied = AccessDenied("The person did not sign up.")
@@ -107,10 +98,10 @@ class SignUpPage:
         self, interaction: Interaction, visitor: Visitor, given: dict[str, str], message: str = "", status: int = 200
     ) -> Response:
         app, locks = await self._arrival.app(interaction)
-        body = self._rendering.page(
+        body = self._desk.page(
             "sign_up",
             app=app,
-            present=await self._directory.user(visitor.session.subject) if visitor.session else None,
+            present=await self._desk.person(visitor.session),
             given={**dict.fromkeys(FIELDS, ""), **given},
             message=message,
             csrf=visitor.form_token,
