@@ -10,12 +10,14 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import apsw
 import httpx
 import msgspec
 from starlette.routing import Route
@@ -45,6 +47,7 @@ from detent.resource_server import BearerGuard
 from detent.stores.memory import MemoryStore
 from detent.stores.postgres import PostgresStore
 from detent.stores.sqlite import SqliteStore
+from detent.stores.sqlite.connection import open_connection
 from detent.system import SystemEntropy
 from detent.testing.clock import ManualClock
 from detent.testing.server import Loopback, ServerThread
@@ -104,8 +107,8 @@ class Detent:
         self.issuer = house.issuer
         self.url = url  # where it listens: the issuer's, unless that is told to be another
         self.host = {} if url == house.issuer else {"host": urlsplit(house.issuer).netloc}
-        self.http = httpx.Client(base_url=url, timeout=30, headers=self.host, verify=trust())
-        self.api = httpx.Client(base_url=api_url, timeout=30, verify=trust())
+        self.http = httpx.Client(base_url=url, timeout=30, headers=self.host, verify=trust(), trust_env=False)
+        self.api = httpx.Client(base_url=api_url, timeout=30, verify=trust(), trust_env=False)
 
     def token(self, client: str = "testclient", **form: Any) -> httpx.Response:
         """A request to /oauth/token as this client, with its secret if it has one."""
@@ -266,6 +269,23 @@ def on_sqlite(folder: Path, **options: Any) -> Opening:
     return lambda: SqliteStore.open(folder / "detent.db", **options)
 
 
+def _make(path: Path) -> None:
+    """A new store as the migrations leave it: to carry them out is most of a first start."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(0o600)
+    path.write_bytes(_migrated())
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute("UPDATE installation SET store_id = lower(hex(randomblob(16)))")
+
+
+@cache
+def _migrated() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "detent.db"
+        open_connection(path).close()
+        return path.read_bytes()
+
+
 async def _opened_store(kind: str | Opening, folder: Path) -> Any:
     """The store of this folder, whichever time it is opened."""
     if not isinstance(kind, str):
@@ -273,6 +293,8 @@ async def _opened_store(kind: str | Opening, folder: Path) -> Any:
     if kind == "memory":
         return MemoryStore()
     if kind == "sqlite":
+        if not (folder / "detent.db").exists():
+            _make(folder / "detent.db")
         return await on_sqlite(folder)()
     return await PostgresStore.open(pooled_database_of(folder) if kind == "pgbouncer" else database_of(folder))
 

@@ -5,6 +5,7 @@ Rule: the only time that a served house knows is that of the clock it was built 
 """
 
 import asyncio
+import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -39,6 +40,31 @@ class Loopback:
         return context
 
 
+class Prompt(Server):
+    """Ends as soon as it is told to: uvicorn looks every tenth of a second, and waits for another at the end."""
+
+    def __init__(self, application: Application, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(application, tls)
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """On its loop."""
+        self.should_exit = True
+        self._ending.set()
+
+    async def main_loop(self) -> None:
+        ticking = asyncio.ensure_future(super().main_loop())
+        await self._ending.wait()
+        ticking.cancel()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.sleep(0)  # who has hung up is seen to go
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
+        for server in self.servers:
+            server.close()
+
+
 class ServerThread:
     """One event loop in a thread; `call` runs a coroutine there, `serve` starts an application there."""
 
@@ -46,7 +72,7 @@ class ServerThread:
         self._loop = loop or asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="detent-test-server", daemon=True)
         self._stack = AsyncExitStack()
-        self._servers: list[Server] = []
+        self._servers: list[Prompt] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -56,7 +82,7 @@ class ServerThread:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for server in self._servers:
-            server.should_exit = True  # all at once: each takes its time
+            self._loop.call_soon_threadsafe(server.end)  # all at once: each may take its time
         self.call(self._stack.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -79,13 +105,13 @@ class ServerThread:
 
     def serve(self, application: Application, loopback: Loopback) -> None:
         """Serve until the thread ends; returns once connections are accepted."""
-        server = Server(application, loopback.tls())
+        server = Prompt(application, loopback.tls())
         self._servers.append(server)
         done = self.submit(server.serve([loopback.socket]))
         self.submit(server.accepting.wait()).result(START_SECONDS)
 
         async def stop() -> None:
-            server.should_exit = True
+            server.end()
             await asyncio.wrap_future(done)
 
         self.at_exit(stop)
