@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
+from msgspec import structs
 from psycopg.conninfo import conninfo_to_dict
 
 from detent.core.changes import (
@@ -20,6 +21,7 @@ from detent.core.changes import (
     InsertClient,
     InsertFamily,
     InsertRecord,
+    InsertSession,
     Part,
     RaiseServerEpoch,
     ReplaceClient,
@@ -30,12 +32,12 @@ from detent.core.changes import (
     changed,
 )
 from detent.core.errors import Conflict, StoreUnavailable
-from detent.core.family import Family, Presented, Rotate, Surroundings, decide
+from detent.core.family import Family, Origin, Presented, Rotate, Surroundings, decide
 from detent.core.ids import FamilyKey
 from detent.core.policy import KINDS
 from detent.stores import sql
 from detent.stores.postgres import PostgresStore
-from detent.stores.postgres.statements import numbered
+from detent.stores.postgres.statements import numbered, rows_in_json
 from detent.stores.rows import Value
 from detent.stores.statements import steps_of
 from detent.testing.factories import NOW, a_client, a_family, a_record, a_session, an_api, an_event
@@ -86,7 +88,6 @@ def hot() -> list[tuple[str, tuple[Value, ...]]]:
     ]
     writes = [(step.text, step.values) for step in steps_of(changed(*parts))]
     reads: list[tuple[str, tuple[Value, ...]]] = [
-        (sql.FAMILY, (key.placement, key.id)),
         (sql.SESSION, (key.placement, session.sid)),
         (sql.CONSENT, (key.placement, "alice", "app")),
     ]
@@ -103,6 +104,106 @@ async def test_a_hot_statement_touches_one_part_of_each_table(conninfo: str, sta
     tables = [part.rsplit("_", 1)[0] for part in parts]
     assert tables, plan
     assert len(tables) == len(set(tables)), plan
+
+
+_TOUCHED = "SELECT relname FROM pg_stat_xact_user_tables WHERE idx_scan > 0 OR seq_scan > 0"
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_refresh_touches_one_part_of_each_table(
+    postgres: PostgresStore, other: psycopg.Connection, reads: bool
+) -> None:
+    session = a_session()
+    granted = structs.replace(a_family().authorization, session_id=session.sid)
+    family = structs.replace(a_family(), authorization=granted)
+    await postgres.apply(changed(InsertSession(session), InsertFamily(family)))
+    key, [step] = family.key, steps_of(changed(ReplaceFamily(turned(family))))
+    asked: tuple[str, tuple[object, ...]] = ("families_replaced($1)", (rows_in_json([step.values]),))
+    if reads:
+        asked = ("families_found($1, $2)", ([key.placement], [key.id]))
+    with other.transaction():
+        assert len(psycopg.RawCursor(other).execute(f"SELECT * FROM {asked[0]}", asked[1]).fetchall()) == 1  # noqa: S608
+        touched = {str(table) for (table,) in other.execute(_TOUCHED).fetchall()}
+    tables = sorted(part.rsplit("_", 1)[0] for part in touched)
+    assert tables == (["cutoff", "family", "session"] if reads else ["family"]), touched
+
+
+async def test_what_is_asked_at_once_shares_a_commit_and_each_has_its_own_answer(postgres: PostgresStore) -> None:
+    families = [a_family(number, subject=f"user {number}") for number in range(24)]
+    await postgres.apply(changed(*(InsertFamily(family) for family in families)))
+    before = postgres.counters.commits
+    keys = [a_family(99).key, *(family.key for family in families), families[0].key]
+    missing, *found = await asyncio.gather(*map(postgres.family, keys))
+    assert missing is None
+    assert [each and each.family for each in found] == [*families, families[0]]
+
+    once, twice = turned(families[0]), turned(families[1])
+    late = turned(turned(families[2]))
+    outcomes = await asyncio.gather(
+        *(postgres.apply(changed(ReplaceFamily(each))) for each in (once, twice, twice, late, turned(families[3]))),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [type(None), type(None), Conflict, Conflict, type(None)]
+    assert postgres.counters.commits == before + 1
+    assert [(await stored(postgres, family.key)).version for family in families[:5]] == [2, 2, 1, 2, 1]
+
+
+async def test_a_family_that_no_row_can_hold_is_refused_alone(postgres: PostgresStore) -> None:
+    families = [a_family(number, subject=f"user {number}") for number in range(3)]
+    await postgres.apply(changed(*(InsertFamily(family) for family in families)))
+    good, nul, big = map(turned, families)
+    nul = structs.replace(nul, origin=Origin(b"", "nul\0"))
+    big = structs.replace(big, generation=1 << 70)
+    outcomes = await asyncio.gather(
+        *(postgres.apply(changed(ReplaceFamily(each))) for each in (good, nul, big)), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [type(None), ValueError, ValueError]
+    assert [(await stored(postgres, family.key)).version for family in families] == [2, 1, 1]
+
+
+async def test_a_row_that_somebody_locks_holds_up_nobody_else(
+    postgres: PostgresStore, other: psycopg.Connection
+) -> None:
+    one, two = (a_family(number, subject=f"user {number}") for number in range(2))
+    await postgres.apply(changed(InsertFamily(one), InsertFamily(two)))
+    with other.transaction():
+        other.execute("SELECT 1 FROM family WHERE subject = 'user 0' FOR UPDATE")
+        held = asyncio.create_task(postgres.apply(changed(ReplaceFamily(turned(one)))))
+        await until_waiting(other)
+        await postgres.apply(changed(ReplaceFamily(turned(two))))
+        assert not held.done()
+    await held
+
+
+async def test_refreshes_that_lock_each_other_out_are_all_done(
+    postgres: PostgresStore, other: psycopg.Connection
+) -> None:
+    """The server ends one of two that wait for each other; if it is ours, each of its refreshes is done alone."""
+    families = [a_family(number, subject=f"user {number}") for number in range(2)]
+    await postgres.apply(changed(*(InsertFamily(family) for family in families)))
+    first, last = sorted(families, key=lambda family: (family.key.placement, family.key.id))
+    other.execute("SET deadlock_timeout = '60s'")  # so that it is ours
+    with other.transaction():
+        lock = "SELECT 1 FROM family WHERE id = %s FOR UPDATE"
+        other.execute(lock, (last.key.id,))
+        held = asyncio.gather(*(postgres.apply(changed(ReplaceFamily(turned(family)))) for family in families))
+        await until_waiting(other)
+        await asyncio.to_thread(other.execute, lock, (first.key.id,))
+    await held
+    assert [(await stored(postgres, family.key)).version for family in families] == [2, 2]
+
+
+async def test_a_column_of_a_later_release_disturbs_no_node_that_serves(
+    postgres: PostgresStore, other: psycopg.Connection
+) -> None:
+    family = a_family()
+    await postgres.apply(changed(InsertFamily(family)))
+    for number in range(3):
+        family = turned(await stored(postgres, family.key))
+        await postgres.apply(changed(ReplaceFamily(family)))
+        other.execute(f"ALTER TABLE family ADD COLUMN later_{number} text NOT NULL DEFAULT 'x'")
+    assert (await stored(postgres, family.key)).version == 4
+    assert other.execute("SELECT later_0, later_2 FROM family").fetchall() == [("x", "x")]
 
 
 async def test_a_refresh_is_one_select_one_update_and_no_insert(postgres: PostgresStore) -> None:

@@ -9,12 +9,12 @@ from typing import Final
 
 from detent.core.changes import Which
 
-_HOT: Final = (
+HOT: Final = (  # what a refresh may change
     "version", "status", "ended_by", "suspected", "generation", "epoch", "parent", "parent_epoch", "handle_key",
     "rotated_at", "idle_until", "retry_key", "tolerated", "repeated", "refreshes", "agent", "network", "last_used_at",
     "history",
 )  # fmt: skip
-_WHOLE: Final = ("body", "absolute_until", *_HOT, "seed")
+_WHOLE: Final = ("body", "absolute_until", *HOT, "seed")
 
 
 def _insert(table: str, *columns: str) -> str:
@@ -54,10 +54,10 @@ FAMILY: Final = (
 )
 INSERT_FAMILY: Final = _insert(
     "family", "placement", "id", "subject", "client_id", "session_id", "ends_with_session", "number",
-    "user_epoch", "client_epoch", "server_epoch", "absolute_until", "seed", "body", *_HOT,
+    "user_epoch", "client_epoch", "server_epoch", "absolute_until", "seed", "body", *HOT,
 )  # fmt: skip
 REPLACE_FAMILY: Final = (
-    f"UPDATE family SET {', '.join(f'{name} = ?' for name in _HOT)} WHERE placement = ? AND id = ? AND version = ?"
+    f"UPDATE family SET {', '.join(f'{name} = ?' for name in HOT)} WHERE placement = ? AND id = ? AND version = ?"
 )
 
 

@@ -11,27 +11,33 @@ import os
 import re
 import select
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import count
 from time import monotonic
 from typing import Any, Final, TypeVar
 
+import msgspec
 import psycopg
 from psycopg import errors
 from psycopg.errors import Diagnostic
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from detent.core.errors import Conflict, StoreUnavailable
+from detent.stores import sql
 from detent.stores.backend import Counters, Work
 from detent.stores.postgres.connection import Connection, Pool
+from detent.stores.postgres.together import Together
 from detent.stores.rows import Row, Value
 from detent.stores.statements import Step
 
 _UNDONE: Final = (errors.SerializationFailure, errors.DeadlockDetected)
 _UNFIT: Final = (errors.DataError, errors.IntegrityError)  # what a value is called that no column can hold
 _ATTEMPTS: Final = 5
+_FOUND: Final = b"SELECT * FROM families_found($1, $2)"
+_REPLACED: Final = b"SELECT families_replaced($1)"
+_COLUMNS: Final = (*sql.HOT, "placement", "id")
 
 T = TypeVar("T")
 
@@ -42,18 +48,24 @@ class Statements:
     changed_since = "SELECT registrations FROM installation WHERE NOT pg_is_in_recovery()"
     noting: tuple[Step, ...] = (Step("UPDATE installation SET registrations = registrations + 1", ()),)
 
-    def __init__(self, pool: Pool, *, patience: float) -> None:
+    def __init__(self, pool: Pool, *, patience: float, waiting: int) -> None:
         self.counters = Counters()
         self.work = Work()
         self._pool = pool
         self._patience = patience
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._families = Together(self._found, waiting=waiting)
+        self._turns = Together(self._replaced, waiting=waiting)
 
     @property
     def waiting(self) -> int:
-        return self._pool.get_stats().get("requests_waiting", 0)
+        asked = self._families.waiting + self._turns.waiting
+        return asked + self._pool.get_stats().get("requests_waiting", 0)
 
     def read(self, text: str, values: tuple[Value, ...]) -> Awaitable[list[Row]]:
+        if text is sql.FAMILY:
+            return self._families.ask(values)
+
         async def work(connection: Connection) -> list[Row]:
             if any(isinstance(value, str) and "\0" in value for value in values):
                 return []  # no column can hold it, so no row has it
@@ -68,6 +80,8 @@ class Statements:
         self, steps: Sequence[Step], committed: Callable[[], None] | None = None, *, only_ends: bool = False
     ) -> Awaitable[int]:
         """All steps or none; the answer is how many rows they changed. A caller that leaves takes nothing back."""
+        if len(steps) == 1 and steps[0].text is sql.REPLACE_FAMILY:
+            return self._turns.ask(steps[0])
 
         async def work() -> int:
             try:
@@ -79,6 +93,8 @@ class Statements:
         return self._kept(work())
 
     async def close(self) -> None:
+        await self._families.finish()
+        await self._turns.finish()
         while self._under_way:
             await asyncio.wait(self._under_way)
         await self._pool.close()
@@ -91,6 +107,42 @@ class Statements:
                 if attempt == _ATTEMPTS - 1:
                     raise StoreUnavailable(f"The store could not answer: {undone}") from undone
         raise AssertionError
+
+    async def _found(self, keys: Sequence[tuple[Value, ...]]) -> Sequence[list[Row]]:
+        async def work(connection: Connection) -> list[Row]:
+            cursor = await connection.execute(_FOUND, tuple(map(list, zip(*keys, strict=True))), binary=True)
+            return await cursor.fetchall()
+
+        self.counters.reads += len(keys)
+        found: list[list[Row]] = [[] for _ in keys]
+        for asked, *row in await self._on_a_connection(work):
+            found[asked - 1].append(tuple(row))
+        return found
+
+    async def _replaced(self, steps: Sequence[Step]) -> Sequence[int | Exception]:
+        """Rows are locked in one order everywhere. What is undone for the sake of one is done again one by one."""
+        order = sorted(range(len(steps)), key=lambda number: steps[number].values[-3:-1])
+        families = rows_in_json(steps[number].values for number in order)
+
+        async def work(connection: Connection) -> list[Row]:
+            cursor = await connection.execute(_REPLACED, (families,))
+            return await cursor.fetchall()
+
+        began = monotonic()
+        try:
+            changed = {order[asked - 1] for (asked,) in await self._on_a_connection(work)}
+        except (_Undone, ValueError):
+            return await asyncio.gather(*map(self._replaced_alone, steps))
+        self.counters.writes += len(steps)
+        self.counters.commits += 1
+        self.work.committed(len(steps), monotonic() - began)
+        return [1 if number in changed else Conflict() for number in range(len(steps))]
+
+    async def _replaced_alone(self, step: Step) -> int | Exception:
+        try:
+            return await self._write([step])
+        except (Conflict, StoreUnavailable, ValueError) as error:
+            return error
 
     async def _carry_out(self, connection: Connection, steps: Sequence[Step]) -> int:
         began = monotonic()
@@ -185,6 +237,18 @@ def _hang_up(connection: Connection) -> None:
     """Not a cancel request: that ends the wait for the standbys and lets others see what they do not have."""
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as line:
         line.shutdown(socket.SHUT_RDWR)
+
+
+def rows_in_json(all_values: Iterable[tuple[Value, ...]]) -> str:
+    """A JSON array with an object for each family; in JSON too PostgreSQL reads bytes in hexadecimal digits."""
+    rows = [
+        {
+            name: "\\x" + value.hex() if type(value) is bytes else value
+            for name, value in zip(_COLUMNS, values, strict=False)
+        }
+        for values in all_values
+    ]
+    return msgspec.json.encode(rows).decode()
 
 
 @lru_cache(maxsize=1000)

@@ -74,7 +74,7 @@ class PostgresStore(SqlStore):
             if isinstance(error, StoreUnavailable):
                 raise
             raise StoreUnavailable(f"PostgreSQL cannot be opened: {error}") from error
-        return cls(Statements(pool, patience=patience), remembered=remembered, replicated=replicated)
+        return cls(Statements(pool, patience=patience, waiting=waiting), remembered=remembered, replicated=replicated)
 
     async def confirm(self) -> None:
         """Commits wait for the standbys in their order: once this empty one is there, so is all before it."""

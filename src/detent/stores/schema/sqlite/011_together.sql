@@ -1,0 +1,1 @@
+-- Nothing: a statement costs next to nothing here. PostgreSQL has functions for what many ask for at once.
