@@ -85,15 +85,10 @@ from detent.ports import Clock, Directory, Entropy, EventSink, Keys, Store
 from detent.profiles import OIDC, Profile
 from detent.registry.feature import Feature, without
 from detent.registry.joined import Registry
-from detent.registry.requests import Proved, ResourcePolicy
-from detent.registry.tokens import Envelope, Mark, RefreshStrategy, Release, SubjectType, TokenFormat
+from detent.registry.requests import Proved
 from detent.sinks.metrics import Metrics
-from detent.strategies.allowlist import Allowlist
-from detent.strategies.denylist import Denylist
+from detent.strategies import feature as jwt_refresh_tokens
 from detent.strategies.jwt_refresh import Common
-from detent.strategies.short_lived import ShortLived
-from detent.strategies.unique_claim import UniqueClaim
-from detent.strategies.user_secret import UserSecret
 from detent.tokens.access import AccessTokens
 from detent.tokens.disclosure import Disclosure, Public
 from detent.tokens.handle import Handles
@@ -169,27 +164,32 @@ class House:
         self.health = Health(node, outside.store, outside.keys)
         self.handles = Handles(outside.keys, outside.entropy)
         self.people = People(outside.directory, outside.store, outside.passwords, outside.clock, outside.entropy)
-        formats: dict[str, TokenFormat] = {}  # filled from the registry, as are the next: all may come with a feature
-        strategies: dict[str, RefreshStrategy] = {}
-        marks: dict[str, Mark] = {}
-        policies: dict[str, ResourcePolicy] = {}
-        self.access = AccessTokens(formats, outside.store)
+        registry = self.registry = Registry()  # joined below: features are built of much that reads it
+        self.registrations = Registrations(
+            outside.store,
+            outside.keys,
+            outside.clock,
+            outside.entropy,
+            known_grants=registry.grants,
+            known_formats=registry.token_formats,
+            known_strategies=registry.strategies,
+            known_metadata=registry.client_metadata,
+            client_checks=registry.client_checks,
+        )
+        self.access = AccessTokens(registry.token_formats, outside.store)
         self.jwts = RefreshJwts(issuer, outside.keys)
-        envelopes: list[Envelope] = []
-        releases: dict[str, Release] = {}
-        subject_types: dict[str, SubjectType] = {}
-        self.disclosure = Disclosure(outside.directory, releases, subject_types)
-        mint = Mint(issuer, formats, marks, self.disclosure, outside.entropy)
-        id_tokens = IdTokens(issuer, outside.keys, self.disclosure, envelopes)
+        self.disclosure = Disclosure(outside.directory, registry.releases, registry.subject_types)
+        mint = Mint(issuer, registry.token_formats, registry.marks, self.disclosure, outside.entropy)
+        id_tokens = IdTokens(issuer, outside.keys, self.disclosure, registry.envelopes)
         self.issuing = Issuing(
             outside.store,
             self.handles,
             mint,
             id_tokens,
             outside.entropy,
-            strategies,
-            marks,
-            policies,
+            registry.strategies,
+            registry.marks,
+            registry.resource_policies,
             store_behind,
             scopes=profile.scopes,
             refresh_needs_offline_access=profile.refresh_needs_offline_access,
@@ -205,7 +205,7 @@ class House:
             outside.entropy,
             outside.sink,
             outside.metrics,
-            LogoutTokens(issuer, outside.keys, self.disclosure, envelopes, outside.entropy),
+            LogoutTokens(issuer, outside.keys, self.disclosure, registry.envelopes, outside.entropy),
             self.outbound,
         )
         self.consents = Consents(outside.store, outside.sink)
@@ -217,7 +217,6 @@ class House:
 
         published = outside.store, outside.directory, outside.keys, outside.clock
         open_scopes = (*profile.scopes, *registration_scopes)
-        documents = self._documents(open_scopes) if client_id_metadata_documents else None
         features = (
             *((password.feature(self.issuing, self.sign_in),) if password_grant else ()),
             openid.feature(outside.keys, claims_in_id_token=profile.claims_in_id_token),
@@ -229,7 +228,7 @@ class House:
             pairwise.feature(outside.keys, self.outbound.fetch),
             dpop.feature(issuer, self.handles),
             par.feature(outside.store, outside.entropy, self._check_asked, self._offered),
-            *((client_id_metadata.feature(documents),) if documents else ()),
+            *((client_id_metadata.feature(self._documents(open_scopes)),) if client_id_metadata_documents else ()),
             registration.feature(
                 self._registration(
                     registering,
@@ -240,31 +239,15 @@ class House:
             ),
             jar.feature(issuer, outside.keys, self.client_keys, self.outbound.fetch if request_uri else None),
             *((status_list.feature(issuer, *published, status_list_ttl),) if status_list_ttl else ()),
-            self._jwt_refresh_tokens(),
+            jwt_refresh_tokens.feature(Common(self.issuing, self.ending, self.jwts, outside.entropy, session_policy)),
             *more(self),
         )
         assertions = assertion.feature(issuer, profile.assertion_audience, outside.keys, self.client_keys)
-        self.registry = self._registry((*features, self._base(), assertions))
-        self.registrations = Registrations(
-            outside.store,
-            outside.keys,
-            outside.clock,
-            outside.entropy,
-            known_grants=frozenset(self.registry.grants),
-            known_formats=frozenset(self.registry.token_formats),
-            known_strategies=frozenset(self.registry.strategies),
-            known_metadata=self.registry.client_metadata,
-            client_checks=self.registry.client_checks,
-        )
-        formats.update(self.registry.token_formats)
-        strategies.update(self.registry.strategies)
-        marks.update(self.registry.marks)
-        policies.update(self.registry.resource_policies)
-        releases.update(self.registry.releases)
-        subject_types.update(self.registry.subject_types)
-        envelopes.extend(self.registry.envelopes)
+        registry.join(*without((*features, self._base(), assertions), profile.leaves_out))
+        registry.join(*without((self._endpoints(), self._pages()), profile.leaves_out))
+        self._metadata.publish(registry)
         self.asgi = Edge(
-            self.registry.routes,
+            registry.routes,
             hosts_of(issuer),
             outside.entropy,
             frozenset({HEALTH_PATH}),
@@ -281,8 +264,8 @@ class House:
             self.outside.store,
             self.outbound.fetch,
             scopes,
-            lambda: self.registrations,
-            lambda: self.registry.client_metadata,
+            self.registrations,
+            self.registry.client_metadata,
         )
 
     def _registration(
@@ -302,17 +285,10 @@ class House:
             outside.clock,
             outside.entropy,
             self.initial_tokens,
-            lambda: self.registrations,
-            lambda: self.registry.client_metadata,
+            self.registrations,
+            self.registry.client_metadata,
             SoftwareStatements(issuers, self.outbound.fetch, outside.clock),
         )  # fmt: skip
-
-    def _jwt_refresh_tokens(self) -> Feature:
-        """For clients that chose one of these; everybody else's refresh tokens are families' handles."""
-        outside, issuing = self.outside, self.issuing
-        common = Common(issuing, self.ending, self.jwts, outside.entropy, self._session_policy)
-        kinds = (Allowlist, Denylist, UniqueClaim, ShortLived, UserSecret)
-        return Feature("jwt-refresh-tokens", ("RFC 7519", "RFC 7009"), strategies=tuple(kind(common) for kind in kinds))
 
     def _base(self) -> Feature:
         """What OAuth 2.1 always has; it goes through the same door as every feature."""
@@ -331,17 +307,16 @@ class House:
             response_modes=(Query(), FormPost(self._rendering), WebMessage(self._rendering)),
         )
 
-    def _registry(self, features: tuple[Feature, ...]) -> Registry:
-        """The registry of everything, endpoints included; those are built on the registry of all that they serve."""
-        outside, access, issuer = self.outside, self.access, self.issuer
-        protocol = Registry(without(features, self.profile.leaves_out))
-        door = Door(protocol.client_auth, outside.store, outside.clock)
-        metadata = MetadataEndpoint(issuer, self.profile.scopes)
+    def _endpoints(self) -> Feature:
+        """Built on the registry of all that they serve."""
+        outside, access, issuer, registry = self.outside, self.access, self.issuer, self.registry
+        door = Door(registry.client_auth, outside.store, outside.clock)
+        self._metadata = MetadataEndpoint(issuer, self.profile.scopes)
         hints = Hints(issuer, outside.keys)
-        presentation = Presentation(protocol.possession, outside.store)
+        presentation = Presentation(registry.possession, outside.store)
         self.dispatcher = Dispatcher(
             issuer,
-            protocol.response_modes,
+            registry.response_modes,
             self.issuing,
             self.sessions,
             self.consents,
@@ -351,7 +326,7 @@ class House:
         )
         self.end_session = EndSession(outside.store, self.sessions, self.visitors, hints, self.handles, self.disclosure)
         self.authorization = AuthorizationEndpoint(
-            protocol,
+            registry,
             self.issuing,
             self.dispatcher,
             self.visitors,
@@ -359,8 +334,8 @@ class House:
             self._prompts,
             self.profile.pkce_of_everybody,
         )
-        parameters = {source.parameter for source in protocol.request_sources}
-        endpoints = Feature(
+        parameters = {source.parameter for source in registry.request_sources}
+        return Feature(
             "endpoints",
             (
                 "RFC 6749",
@@ -375,10 +350,10 @@ class House:
             routes=(
                 self.authorization.route(),
                 *self.end_session.routes(),
-                TokenEndpoint(door, protocol, outside.metrics).route(),
-                RevocationEndpoint(door, self.handles, access, self.ending, protocol.strategies).route(),
+                TokenEndpoint(door, registry, outside.metrics).route(),
+                RevocationEndpoint(door, self.handles, access, self.ending, registry.strategies).route(),
                 IntrospectionEndpoint(
-                    door, self.handles, access, self.issuing, protocol.strategies, self.disclosure
+                    door, self.handles, access, self.issuing, registry.strategies, self.disclosure
                 ).route(),
                 UserinfoEndpoint(
                     issuer,
@@ -389,12 +364,12 @@ class House:
                     outside.keys,
                     outside.clock,
                     self.disclosure,
-                    protocol.envelopes,
+                    registry.envelopes,
                 ).route(),
                 JwksEndpoint(outside.keys).route(),
                 HealthEndpoint(self.health).route(),
-                *(ClientEndpoint(door, served).route() for served in protocol.client_routes),
-                *metadata.routes(),
+                *(ClientEndpoint(door, served).route() for served in registry.client_routes),
+                *self._metadata.routes(),
             ),
             metadata={
                 "response_types_supported": [RESPONSE_TYPE],
@@ -402,12 +377,9 @@ class House:
                 "prompt_values_supported": list(self._prompts),
                 "request_parameter_supported": "request" in parameters,
                 # Left out it would mean true; a reference that came of a push is not meant.
-                "request_uri_parameter_supported": "require_request_uri_registration" in protocol.metadata,
+                "request_uri_parameter_supported": "require_request_uri_registration" in registry.metadata,
             },
         )
-        whole = Registry(without((*features, endpoints, self._pages()), self.profile.leaves_out))
-        metadata.publish(whole)
-        return whole
 
     async def _check_asked(self, form: Form, client: Client, now: Instant) -> Form:
         """For features: what the authorization endpoint, which is built of them, makes of a request."""

@@ -7,7 +7,7 @@ import pytest
 
 from detent.admin.errors import ChangedMeanwhile
 from detent.admin.families import Families
-from detent.admin.registrations import ApiFields, ClientFields, Registrations
+from detent.admin.registrations import ApiFields, ClientFields
 from detent.app import House, Outside
 from detent.core.changes import Changes, InsertFamily
 from detent.core.errors import Conflict, TemporarilyUnavailable
@@ -40,14 +40,7 @@ class Admin:
         outside = Outside(self.store, self.store, keys, clock, SystemEntropy(), ListSink(), passwords)
         house = House(outside, issuer="https://id.example/")
         self.families = Families(house.issuing, house.access, house.ending, self.store, clock)
-        self.registrations = Registrations(
-            self.store,
-            keys,
-            clock,
-            outside.entropy,
-            known_grants=frozenset(house.registry.grants),
-            known_formats=frozenset(house.registry.token_formats),
-        )
+        self.registrations = house.registrations
 
 
 @pytest.fixture

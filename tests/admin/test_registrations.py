@@ -4,27 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from detent.admin.registrations import ApiFields, ClientFields, Registrations
+from detent.admin.registrations import ApiFields, ClientFields
 from tests.serving import API, REDIRECT_URI, Detent, running
 
 
-def registrations_of(detent: Detent) -> Registrations:
-    outside = detent.house.outside
-    return Registrations(
-        outside.store,
-        outside.keys,
-        outside.clock,
-        outside.entropy,
-        known_grants=frozenset(detent.house.registry.grants),
-        known_formats=frozenset(detent.house.registry.token_formats),
-        known_strategies=frozenset(detent.house.registry.strategies),
-        known_metadata=detent.house.registry.client_metadata,
-        client_checks=detent.house.registry.client_checks,
-    )
-
-
 def test_a_client_registered_again_under_the_same_id_inherits_nothing(detent: Detent) -> None:
-    registrations = registrations_of(detent)
+    registrations = detent.house.registrations
     fields = ClientFields(redirect_uris=(REDIRECT_URI,), scope=("read", "write"), default_audience=API)
     detent.thread.call(registrations.add_client("native", fields, client_id="again"))
     tokens = detent.sign_in("again")
@@ -43,7 +28,7 @@ def test_the_first_key_of_an_algorithm_is_published_before_the_first_token_under
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with running(tmp_path, tmp_path_factory.mktemp("own") / "keys", "memory") as detent:
-        registrations = registrations_of(detent)
+        registrations = detent.house.registrations
 
         def published() -> set[str]:
             return {key["alg"] for key in detent.http.get("/.well-known/jwks.json").json()["keys"]}

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from detent.admin.families import Families
-from detent.admin.registrations import ClientFields, Registrations
+from detent.admin.registrations import ClientFields
 from detent.core.ids import ClientId
 from detent.testing.clock import ManualClock
 from tests.attacks.outcomes import assert_refused
@@ -70,14 +70,7 @@ class Office:
     def __init__(self, detent: Detent) -> None:
         house, outside = detent.house, detent.house.outside
         self.families = Families(house.issuing, house.access, house.ending, outside.directory, outside.clock)
-        self.registrations = Registrations(
-            outside.store,
-            outside.keys,
-            outside.clock,
-            outside.entropy,
-            known_grants=frozenset(house.registry.grants),
-            known_formats=frozenset(house.registry.token_formats),
-        )
+        self.registrations = house.registrations
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from detent.features.pairwise import Pairwise
 from detent.keys.file import FileKeys
 from detent.testing.clock import ManualClock
 from detent.web.outbound import LOOPBACK, Outbound
-from tests.admin.test_registrations import registrations_of
 from tests.browsing import Browser
 from tests.mission.test_a_tokens import claims_of
 from tests.published import Published
@@ -126,7 +125,7 @@ def test_openid_core_3_1_2_1_a_hint_and_a_wanted_sub_are_read_as_the_client_know
 
 
 def add(detent: Detent, metadata: dict[str, Any], **fields: Any) -> None:
-    detent.thread.call(registrations_of(detent).add_client("web", ClientFields(metadata=metadata, **fields)))
+    detent.thread.call(detent.house.registrations.add_client("web", ClientFields(metadata=metadata, **fields)))
 
 
 @pytest.mark.parametrize(

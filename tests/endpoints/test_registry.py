@@ -437,11 +437,11 @@ def test_two_owners_of_one_name_stop_the_start_and_both_are_named(kind: str) -> 
     make = CONTRIBUTIONS[kind]
     one, other = feature("one", **{kind: (make("/same"),)}), feature("other", **{kind: (make("/same"),)})
     with pytest.raises(RegistryError) as caught:
-        Registry((one, other))
+        Registry(one, other)
     assert all(name in str(caught.value) for name in ("/same", "one", "other"))
     with pytest.raises(RegistryError):
-        Registry((feature("greedy", **{kind: (make("/same"), make("/same"))}),))
-    Registry((one, feature("other", **{kind: (make("/another"),)})))
+        Registry(feature("greedy", **{kind: (make("/same"), make("/same"))}))
+    Registry(one, feature("other", **{kind: (make("/another"),)}))
 
 
 def test_metadata_has_one_owner_whether_a_route_names_it_or_a_member_does() -> None:
@@ -451,23 +451,23 @@ def test_metadata_has_one_owner_whether_a_route_names_it_or_a_member_does() -> N
         feature("other", metadata={"x_endpoint": "https://other.example/"}),
     ):
         with pytest.raises(RegistryError, match=r"x_endpoint.*one.*other"):
-            Registry((by_route, by_other))
+            Registry(by_route, by_other)
     with pytest.raises(RegistryError, match=r"x_supported.*one.*other"):
-        Registry((feature("one", metadata={"x_supported": 1}), feature("other", metadata={"x_supported": 1})))
+        Registry(feature("one", metadata={"x_supported": 1}), feature("other", metadata={"x_supported": 1}))
 
 
 def test_a_feature_is_listed_once_with_what_it_requires_and_without_what_it_conflicts_with() -> None:
     plain = feature("plain")
     with pytest.raises(RegistryError, match="plain is listed twice"):
-        Registry((plain, feature("plain")))
+        Registry(plain, feature("plain"))
     needy = feature("needy", requires=("plain", "missing", "absent"))
     with pytest.raises(RegistryError, match="needy requires missing, absent"):
-        Registry((plain, needy))
+        Registry(plain, needy)
     hostile = feature("hostile", conflicts=("plain",))
     for order in ((plain, hostile), (hostile, plain)):
         with pytest.raises(RegistryError, match="hostile cannot stand beside plain"):
-            Registry(order)
-    Registry((feature("missing"), needy, feature("absent"), plain))
+            Registry(*order)
+    Registry(feature("missing"), needy, feature("absent"), plain)
 
 
 TAKEN: dict[str, tuple[Feature, str]] = {

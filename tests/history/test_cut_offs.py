@@ -9,7 +9,6 @@ from typing import Any, Final
 import pytest
 
 from detent.admin.families import Families
-from detent.admin.registrations import Registrations
 from detent.core.authorization import Epochs
 from detent.core.changes import Changes, EndFamilies, EndSessions
 from detent.testing.history.check import CUT_OFF_SECONDS
@@ -46,16 +45,7 @@ def cut_off(run: Recorded, laptop: Browser, whom: str) -> None:
     house, outside = detent.house, detent.house.outside
     acts: dict[str, Callable[[], object]] = {
         "person": lambda: detent.thread.call(house.people.set_password(detent.user("test").subject, "test")),
-        "client": lambda: detent.thread.call(
-            Registrations(
-                outside.store,
-                outside.keys,
-                outside.clock,
-                outside.entropy,
-                known_grants=frozenset(house.registry.grants),
-                known_formats=frozenset(house.registry.token_formats),
-            ).cut_off_client("testclient")
-        ),
+        "client": lambda: detent.thread.call(house.registrations.cut_off_client("testclient")),
         "server": lambda: detent.thread.call(
             Families(house.issuing, house.access, house.ending, outside.directory, outside.clock).end_all()
         ),

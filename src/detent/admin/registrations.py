@@ -5,7 +5,7 @@ A secret is returned by the call that made it and never again. What may be regis
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -101,11 +101,11 @@ class Registrations:
         clock: Clock,
         entropy: Entropy,
         *,
-        known_grants: frozenset[str],
-        known_formats: frozenset[str],
-        known_strategies: frozenset[str] = frozenset(),
+        known_grants: Collection[str],
+        known_formats: Collection[str],
+        known_strategies: Collection[str] = (),
         known_metadata: Mapping[str, Any] = {},
-        client_checks: tuple[ClientCheck, ...] = (),
+        client_checks: Sequence[ClientCheck] = (),
     ) -> None:
         self.store = store
         self.keys = keys

@@ -5,7 +5,7 @@ common spelling of the same parameter. An identifier is compared as an exact str
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -49,7 +49,7 @@ def is_identifier(text: str) -> bool:
     return _IDENTIFIER.fullmatch(text) is not None
 
 
-def checked_api(api: Api, known_formats: frozenset[str]) -> Api:
+def checked_api(api: Api, known_formats: Collection[str]) -> Api:
     """Return the API if it may be registered. Raises InvalidClientMetadata with what to change."""
     if not is_identifier(api.identifier):
         raise InvalidClientMetadata("The identifier must be an absolute URI without fragment (RFC 8707 2).")

@@ -5,7 +5,7 @@ redirect URIs are exact strings, its grants and authentication method fit its ki
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
@@ -122,9 +122,7 @@ DEFAULT_GRANTS: Final[dict[ClientKind, tuple[str, ...]]] = {
 }
 
 
-def checked_client(
-    client: Client, known_grants: frozenset[str], known_strategies: frozenset[str] = frozenset()
-) -> Client:
+def checked_client(client: Client, known_grants: Collection[str], known_strategies: Collection[str] = ()) -> Client:
     """Return the client if it may be registered. Raises InvalidClientMetadata with what to change."""
     named = client.registered_by == DOCUMENT or _CLIENT_ID.fullmatch(client.client_id)
     _refuse_if(not named, "client_id must be 1 to 256 visible characters, no colon.")

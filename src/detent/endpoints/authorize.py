@@ -6,6 +6,7 @@ errors travel as answers do.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -102,7 +103,7 @@ class AuthorizationEndpoint:
         await self._checked(resolved.form, client, self._proved(resolved.form, client))
         return resolved.form
 
-    async def _resolved(self, form: Form, client: Client, now: Instant, sources: tuple[RequestSource, ...]) -> Asked:
+    async def _resolved(self, form: Form, client: Client, now: Instant, sources: Sequence[RequestSource]) -> Asked:
         """The parameters, wherever they are. Raises OAuthError."""
         if form.get("request") is not None and form.get("request_uri") is not None:
             raise InvalidRequest("request and request_uri cannot stand side by side (RFC 9101 5).")

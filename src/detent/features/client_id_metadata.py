@@ -7,7 +7,7 @@ other, so that an operator sees it, can disable it and cut it off, and a refresh
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -57,8 +57,8 @@ class Documents:
         store: Store,
         fetch: Fetch,
         scopes: tuple[str, ...],
-        registrar: Callable[[], Registrar],
-        known: Callable[[], Mapping[str, Any]],
+        registrar: Registrar,
+        known: Mapping[str, Any],
     ) -> None:
         self._store = store
         self._fetch = fetch
@@ -108,18 +108,16 @@ class Documents:
         if kind == "machine" or metadata.token_endpoint_auth_method not in ("none", "private_key_jwt"):
             raise InvalidRequest("only token_endpoint_auth_method none and private_key_jwt are possible.")
         fields = fields_of(metadata, OPEN_GRANTS, self._scopes)
-        more = more_of(given, self._known())
+        more = more_of(given, self._known)
         if before is None:
             try:
-                made = await self._registrar().register(
-                    kind, {**fields, "metadata": more}, DOCUMENT, client_id=client_id
-                )
+                made = await self._registrar.register(kind, {**fields, "metadata": more}, DOCUMENT, client_id=client_id)
                 return made[0]
             except Conflict:  # somebody else at the same moment
                 before = await self._store.client(client_id)
         if before is None or before.registered_by != DOCUMENT or before.kind != kind:
             raise InvalidRequest("it is not the kind of app that it was; ask the operator to remove it first.")
-        return await self._registrar().change(
+        return await self._registrar.change(
             before, {**fields, "metadata": dict.fromkeys(before.extra.keys() - PRIVILEGED) | more}
         )
 

@@ -7,7 +7,7 @@ hashed at rest, and good for its own client alone.
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
@@ -95,8 +95,8 @@ class Registration:
         clock: Clock,
         entropy: Entropy,
         tokens: InitialTokens,
-        registrar: Callable[[], Registrar],
-        known: Callable[[], Mapping[str, Any]],
+        registrar: Registrar,
+        known: Mapping[str, Any],
         statements: Statements,
     ) -> None:
         self._issuer = issuer
@@ -119,14 +119,14 @@ class Registration:
         metadata = read_metadata(given)
         fields = fields_of(metadata, TRUSTED_GRANTS if presented else OPEN_GRANTS, self._scopes)
         fields["require_pkce"], exempt = self._demands.of(metadata.token_endpoint_auth_method == "none")
-        fields["metadata"] = more_of(given, self._known()) | exempt
+        fields["metadata"] = more_of(given, self._known) | exempt
         if presented is None:
             self._flood.count(request.peer, self._clock.now(), "clients were registered")
         token = TOKEN_PREFIX + base64url(self._entropy.token_bytes(32))
         for _ in range(_ATTEMPTS):
             by, part = await self._tokens.use(presented) if presented else (OPEN, None)
             try:
-                client, secret = await self._registrar().register(
+                client, secret = await self._registrar.register(
                     kind_of(metadata), fields, by, _digest(token), (part,) if part else ()
                 )
             except Conflict:  # another registration used the token at the same moment
@@ -141,7 +141,7 @@ class Registration:
         if request.method == "GET":
             return json_private(self._told(client, token))
         if request.method == "DELETE":
-            await self._registrar().remove_client(client.client_id)
+            await self._registrar.remove_client(client.client_id)
             return Response(204, headers=(("cache-control", "no-store"),))
         given = _document(request)
         if given.get("client_id") != client.client_id:
@@ -157,8 +157,8 @@ class Registration:
             raise InvalidClientMetadata("A shown secret cannot become one to sign with; register another client.")
         trusted = client.registered_by != OPEN
         fields = fields_of(metadata, TRUSTED_GRANTS if trusted else OPEN_GRANTS, self._scopes)
-        fields["metadata"] = dict.fromkeys(client.extra.keys() - PRIVILEGED) | more_of(given, self._known())
-        return json_private(self._told(await self._registrar().change(client, fields), token))
+        fields["metadata"] = dict.fromkeys(client.extra.keys() - PRIVILEGED) | more_of(given, self._known)
+        return json_private(self._told(await self._registrar.change(client, fields), token))
 
     def _initial_token(self, request: Request) -> str | None:
         """Raises MissingToken where one must be shown."""

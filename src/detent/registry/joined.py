@@ -4,14 +4,17 @@ They are additive and disjoint: two owners of one name stop the start and both a
 never by number. Discovery metadata is merged from what stands here, so it cannot promise what is not routed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from detent.core.claims import ACCESS_CLAIMS
-from detent.registry.feature import Feature
-from detent.registry.requests import (
-    Phase,
-)
+from detent.registry.authorizing import ClientSource, RequestReader, RequestSource, ResponseMode
+from detent.registry.feature import ClientCheck, Feature
+from detent.registry.requests import ClientAuth, Grant, Phase, Possession, ResourcePolicy, Stage
+from detent.registry.routes import ClientRoute, Route
+from detent.registry.tokens import Envelope, Mark, RefreshStrategy, Release, SubjectType, TokenFormat
+
+_CLAIM = "access token claim"
 
 
 class RegistryError(Exception):
@@ -22,57 +25,76 @@ T = TypeVar("T")
 
 
 class Registry:
-    """The contributions of all features, joined and proved disjoint."""
+    """The contributions of all features, joined and proved disjoint.
 
-    def __init__(self, features: tuple[Feature, ...]) -> None:
-        _check_company(features)
-        self.features = features
-        self.grants = _joined("grant type", features, lambda f: [(g.grant_type, g) for g in f.grants])
-        self.client_auth = _joined("authentication method", features, lambda f: [(a.method, a) for a in f.client_auth])
-        self.token_formats = _joined("token format", features, lambda f: [(t.name, t) for t in f.token_formats])
-        self.strategies = _joined("refresh strategy", features, lambda f: [(s.name, s) for s in f.strategies])
-        self.marks = _joined("access token claim", features, lambda f: [(m.claim, m) for m in f.marks], ACCESS_CLAIMS)
-        self.resource_policies = _joined(
-            "resource policy", features, lambda f: [(p.name, p) for p in f.resource_policies]
-        )
-        self.releases = _joined("release", features, lambda f: [(r.name, r) for r in f.releases])
-        self.subject_types = _joined("subject type", features, lambda f: [(s.name, s) for s in f.subject_types])
-        self.envelopes = tuple(envelope for feature in features for envelope in feature.envelopes)
-        self.request_readers = tuple(reader for feature in features for reader in feature.request_readers)
-        self.possession = _joined("possession", features, lambda f: [(p.name, p) for p in f.possession])
-        self.response_modes = _joined("response mode", features, lambda f: [(m.name, m) for m in f.response_modes])
-        self.routes = _joined("route", features, lambda f: [(r.path, r) for r in f.routes])
-        self.client_routes = tuple(route for feature in features for route in feature.client_routes)
-        self.metadata = _joined("metadata member", features, lambda f: [*f.metadata.items(), *_route_members(f)])
-        self.client_metadata = _joined("client metadata", features, lambda f: list(f.client_metadata.items()))
-        self.request_sources = tuple(source for feature in features for source in feature.request_sources)
-        self.client_sources = tuple(source for feature in features for source in feature.client_sources)
-        self.client_checks = tuple(check for feature in features for check in feature.client_checks)
-        stages = _joined("stage", features, lambda f: [(s.name, s) for s in f.stages])
-        self.stages = tuple(stage for phase in Phase for stage in stages.values() if stage.phase is phase)
+    What stands here is filled in place: whatever features are built of can be given it before they are.
+    """
+
+    def __init__(self, *features: Feature) -> None:
+        self._owners = {(_CLAIM, claim): "the server" for claim in ACCESS_CLAIMS}
+        self.features: list[Feature] = []
+        self.grants: dict[str, Grant] = {}
+        self.client_auth: dict[str, ClientAuth] = {}
+        self.token_formats: dict[str, TokenFormat] = {}
+        self.strategies: dict[str, RefreshStrategy] = {}
+        self.marks: dict[str, Mark] = {}
+        self.resource_policies: dict[str, ResourcePolicy] = {}
+        self.releases: dict[str, Release] = {}
+        self.subject_types: dict[str, SubjectType] = {}
+        self.envelopes: list[Envelope] = []
+        self.request_readers: list[RequestReader] = []
+        self._stages: dict[str, Stage] = {}
+        self.stages: list[Stage] = []
+        self.possession: dict[str, Possession] = {}
+        self.response_modes: dict[str, ResponseMode] = {}
+        self.request_sources: list[RequestSource] = []
+        self.client_sources: list[ClientSource] = []
+        self.routes: dict[str, Route] = {}
+        self.client_routes: list[ClientRoute] = []
+        self.metadata: dict[str, Any] = {}
+        self.client_metadata: dict[str, Any] = {}
+        self.client_checks: list[ClientCheck] = []
+        self.join(*features)
+
+    def join(self, *features: Feature) -> None:
+        """Beside those that stand here already. Raises RegistryError."""
+        self.features.extend(features)
+        _check_company(self.features)
+        for feature in features:
+            self._join_named(feature)
+            self.envelopes.extend(feature.envelopes)
+            self.request_readers.extend(feature.request_readers)
+            self.request_sources.extend(feature.request_sources)
+            self.client_sources.extend(feature.client_sources)
+            self.client_routes.extend(feature.client_routes)
+            self.client_checks.extend(feature.client_checks)
+        self.stages[:] = [stage for phase in Phase for stage in self._stages.values() if stage.phase is phase]
+
+    def _join_named(self, new: Feature) -> None:
+        def join(what: str, joined: dict[str, T], named: Iterable[tuple[str, T]]) -> None:
+            for name, value in named:
+                if owner := self._owners.get((what, name)):
+                    raise RegistryError(f"The {what} {name} is claimed by both {owner} and {new.name}.")
+                self._owners[what, name], joined[name] = new.name, value
+
+        join("grant type", self.grants, [(each.grant_type, each) for each in new.grants])
+        join("authentication method", self.client_auth, [(each.method, each) for each in new.client_auth])
+        join("token format", self.token_formats, [(each.name, each) for each in new.token_formats])
+        join("refresh strategy", self.strategies, [(each.name, each) for each in new.strategies])
+        join(_CLAIM, self.marks, [(each.claim, each) for each in new.marks])
+        join("resource policy", self.resource_policies, [(each.name, each) for each in new.resource_policies])
+        join("release", self.releases, [(each.name, each) for each in new.releases])
+        join("subject type", self.subject_types, [(each.name, each) for each in new.subject_types])
+        join("stage", self._stages, [(each.name, each) for each in new.stages])
+        join("possession", self.possession, [(each.name, each) for each in new.possession])
+        join("response mode", self.response_modes, [(each.name, each) for each in new.response_modes])
+        join("route", self.routes, [(each.path, each) for each in new.routes])
+        join("metadata member", self.metadata, new.metadata.items())
+        join("metadata member", self.metadata, [(each.metadata, each) for each in new.routes if each.metadata])
+        join("client metadata", self.client_metadata, new.client_metadata.items())
 
 
-def _route_members(feature: Feature) -> list[tuple[str, Any]]:
-    return [(route.metadata, route) for route in feature.routes if route.metadata]
-
-
-def _joined(
-    what: str,
-    features: tuple[Feature, ...],
-    of: Callable[[Feature], list[tuple[str, T]]],
-    taken: Iterable[str] = (),
-) -> dict[str, T]:
-    owners = dict.fromkeys(taken, "the server")
-    joined: dict[str, T] = {}
-    for feature in features:
-        for name, value in of(feature):
-            if name in owners:
-                raise RegistryError(f"The {what} {name} is claimed by both {owners[name]} and {feature.name}.")
-            owners[name], joined[name] = feature.name, value
-    return joined
-
-
-def _check_company(features: tuple[Feature, ...]) -> None:
+def _check_company(features: list[Feature]) -> None:
     names = [feature.name for feature in features]
     for feature in features:
         if names.count(feature.name) > 1:

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import apsw
 import msgspec
 
-from detent.admin.registrations import ApiFields, ClientFields, Registrations
+from detent.admin.registrations import ApiFields, ClientFields
 from detent.app import House, Outside
 from detent.core.changes import Changes, RaiseServerEpoch
 from detent.core.events import Event
@@ -161,16 +161,7 @@ async def opened() -> AsyncIterator[Site]:
 
 
 async def _register(house: House) -> None:
-    outside, registry = house.outside, house.registry
-    registrations = Registrations(
-        outside.store,
-        outside.keys,
-        outside.clock,
-        outside.entropy,
-        known_grants=frozenset(registry.grants),
-        known_formats=frozenset(registry.token_formats),
-        known_strategies=frozenset(registry.strategies),
-    )
+    registrations = house.registrations
     await registrations.add_api(API, ApiFields(scopes={"read": "Read"}, signing_alg="ES256"))
     for number, choice in enumerate(CHOICES):
         fields = msgspec.structs.replace(choice.fields, grant_types=_GRANTS, scope=("read",), default_audience=API)
