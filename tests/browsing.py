@@ -91,7 +91,7 @@ class Browser:
     def __init__(self, detent: Detent, agent: str = BROWSER) -> None:
         self.detent = detent
         headers = {"user-agent": agent, "accept": "text/html,application/xhtml+xml", **detent.host}
-        self.http = httpx.Client(base_url=detent.url, timeout=30, headers=headers, verify=trust())
+        self.http = httpx.Client(base_url=detent.url, timeout=120, headers=headers, verify=trust())
         if detent.host:  # told to be https, and reached by http here: its Secure cookies travel all the same
             self.http.event_hooks["request"].append(self._with_every_cookie)
         self.passed: list[httpx.Response] = []  # every answer, those that redirected too

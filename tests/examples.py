@@ -36,7 +36,7 @@ def serving(module: str, *arguments: str, env: Mapping[str, str] = {}) -> Iterat
         assert started.stdout
         url = started.stdout.readline().strip()
         assert url.startswith("http://127.0.0.1:"), f"examples.{module} said {url!r}"
-        with httpx.Client(base_url=url, timeout=30) as http:
+        with httpx.Client(base_url=url, timeout=120) as http:
             yield http
     finally:
         started.terminate()

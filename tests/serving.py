@@ -107,8 +107,8 @@ class Detent:
         self.issuer = house.issuer
         self.url = url  # where it listens: the issuer's, unless that is told to be another
         self.host = {} if url == house.issuer else {"host": urlsplit(house.issuer).netloc}
-        self.http = httpx.Client(base_url=url, timeout=30, headers=self.host, verify=trust(), trust_env=False)
-        self.api = httpx.Client(base_url=api_url, timeout=30, verify=trust(), trust_env=False)
+        self.http = httpx.Client(base_url=url, timeout=120, headers=self.host, verify=trust(), trust_env=False)
+        self.api = httpx.Client(base_url=api_url, timeout=120, verify=trust(), trust_env=False)
 
     def token(self, client: str = "testclient", **form: Any) -> httpx.Response:
         """A request to /oauth/token as this client, with its secret if it has one."""

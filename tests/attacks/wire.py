@@ -28,7 +28,7 @@ class Answer:
 
     def __init__(self, detent: Detent, request: bytes) -> None:
         host = urlsplit(detent.issuer)
-        with socket.create_connection((host.hostname, host.port), timeout=5) as wire:
+        with socket.create_connection((host.hostname, host.port), timeout=60) as wire:
             wire.sendall(request)
             response = HTTPResponse(wire)
             response.begin()

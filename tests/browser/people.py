@@ -21,7 +21,7 @@ from tests.browser.parts import chromium_executable, keeps_preferences
 Screen = Literal["desktop", "phone"]
 Theme = Literal["light", "dark"]
 SCREENS: Final = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
-PATIENCE_MS: Final = 15_000
+PATIENCE_MS: Final = 60_000
 FLAGS: Final = (
     "--headless",
     "--no-sandbox",

@@ -29,7 +29,7 @@ from detent.system import SystemClock
 T = TypeVar("T")
 DETENT = [sys.executable, "-c", "from detent.cli import main; main()"]
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("DETENT_")}
-SECONDS = 20
+SECONDS = 60
 
 
 class Cli:

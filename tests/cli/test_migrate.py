@@ -60,7 +60,7 @@ def refreshed(installation: Installation, node: Any, presented: str, client: str
 
 def ended(node: Any) -> None:
     node.process.send_signal(signal.SIGTERM)
-    assert node.process.wait(15) == 0
+    assert node.process.wait(60) == 0
 
 
 def on_postgres(installation: Installation, conninfo: str) -> Installation:

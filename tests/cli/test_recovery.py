@@ -51,7 +51,7 @@ def served(installation: Installation, copy: Path) -> tuple[str, str]:
         assert refreshed(installation, node, consumed).status_code == 200
         node.ask("/oauth/revoke", installation.clients["strict"], token=revoked)
         node.process.send_signal(signal.SIGTERM)
-        node.process.wait(10)
+        node.process.wait(60)
     with nodes(installation, 1) as [node]:  # one more beat
         pass
     return consumed, revoked

@@ -111,7 +111,7 @@ def test_a_server_killed_while_the_endpoint_thinks_sends_the_event_again_once_it
     assert cli.json("webhook", "list")[0]["owed"] == 1
     with process(cli.data.parent / "log", "up", "--port", "0", "--data", str(cli.data)) as started:
         stolen(started)
-        again, third = receiver.got.get(timeout=30), receiver.got.get(timeout=30)
+        again, third = receiver.got.get(timeout=60), receiver.got.get(timeout=60)
     assert [each.is_signed_with(added["secret"]) for each in (first, second, again, third)] == [True] * 4
     assert again.id == second.id
     assert first.seq < second.seq < third.seq

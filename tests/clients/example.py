@@ -97,5 +97,5 @@ def running_example(data: Path, keys: Path, at: Loopback | None = None) -> Itera
         detent.thread.call(house.registrations.update_api(DEMO_API, asked))
         guarded = demo_api(detent.issuer, DEMO_API, VAULT, (INTROSPECTING, SECRET), clock=clock.now)
         detent.thread.serve(guarded, api)
-        with httpx.Client(base_url=api.url, timeout=30, verify=trust()) as http:
+        with httpx.Client(base_url=api.url, timeout=120, verify=trust()) as http:
             yield Example(detent, data, http)

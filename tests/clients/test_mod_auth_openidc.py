@@ -74,7 +74,7 @@ def apache(example: Example, registration: tuple[str, Mapping[str, Any]]) -> Ite
     with (
         serving(host, client_environment(example.detent.issuer, document)) as url,
         Browser(example.detent) as browser,
-        httpx.Client(base_url=url, timeout=30) as http,
+        httpx.Client(base_url=url, timeout=120) as http,
     ):
         yield Apache(url, http, browser)
 
@@ -102,7 +102,7 @@ def serving(host: str, environment: Mapping[str, str]) -> Iterator[str]:
             yield f"http://{host}"
         finally:
             started.terminate()
-            started.wait(timeout=30)
+            started.wait(timeout=120)
             sys.stderr.write((folder / "log").read_text() if (folder / "log").exists() else "no log")
 
 

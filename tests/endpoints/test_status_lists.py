@@ -50,7 +50,7 @@ class GuardedApi:
         inside = Starlette(routes=[Route("/", whoami)])
         guard = BearerGuard(inside, verifier=verifier, jwks=jwks, status_lists=self.lists, clock=clock)
         detent.thread.serve(guard, loopback)
-        self.http = httpx.Client(base_url=loopback.url, timeout=30, verify=trust())
+        self.http = httpx.Client(base_url=loopback.url, timeout=120, verify=trust())
 
     def __enter__(self) -> "GuardedApi":
         return self

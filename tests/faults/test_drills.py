@@ -114,7 +114,7 @@ class Drill:
                 self.installation.furnish()
             yield node
             node.process.send_signal(signal.SIGTERM)
-            node.process.wait(20)
+            node.process.wait(60)
 
     def ask(self, node: Node, **form: str) -> tuple[int, str]:
         answer = node.ask("/oauth/token", self.installation.clients["strict"], **form)

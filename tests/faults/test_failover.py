@@ -48,7 +48,7 @@ def history(
             crowd.stop()
             await running
 
-        asyncio.run(asyncio.wait_for(story(), 60 + 30 * failovers))
+        asyncio.run(asyncio.wait_for(story(), 300 + 30 * failovers))
     return crowd
 
 

@@ -199,7 +199,7 @@ def test_no_node_answers_with_anything_but_503_while_the_database_is_away(
         cluster.start()
     assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
     assert int(answer.headers["Retry-After"]) > 0
-    assert took < 6
+    assert took < 20
     assert refresh(installation, three[0], token).status_code == 200
 
 

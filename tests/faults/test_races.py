@@ -38,7 +38,7 @@ async def raced(
     """For each family the statuses of all answers, and the refresh tokens that were answered."""
     told = []
     limits = httpx.Limits(max_connections=WAYS)
-    async with httpx.AsyncClient(headers=HOST, timeout=30, auth=installation.clients[client], limits=limits) as http:
+    async with httpx.AsyncClient(headers=HOST, timeout=120, auth=installation.clients[client], limits=limits) as http:
 
         async def ask(number: int, **form: str) -> httpx.Response:
             return await http.post(f"{started[number % len(started)].url}/oauth/token", data=form)

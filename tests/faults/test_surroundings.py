@@ -115,7 +115,7 @@ def test_fault_f20_a_server_without_descriptors_does_not_spin_and_goes_on_when_i
             spent = seconds_of_cpu(started.process.pid) - before
             assert spent < (time.monotonic() - began) / 2, "it spins"
             assert started.process.poll() is None
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while True:
             try:
                 if httpx.get(f"{node.url}/health", headers={"Host": "id.example"}, timeout=5).status_code == 200:

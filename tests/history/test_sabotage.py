@@ -93,7 +93,7 @@ def a_revocation_between_read_and_write(run: Recorded) -> None:
     store.apply = slow
     with ThreadPoolExecutor(1) as pool:
         refreshed = pool.submit(run.refresh, token)
-        thread.call(asyncio.wait_for(read.wait(), 10))
+        thread.call(asyncio.wait_for(read.wait(), 60))
         run.revoke(token)
         thread.call(_set(revoked))
         answer = refreshed.result()

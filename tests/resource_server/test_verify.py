@@ -194,9 +194,9 @@ def test_j8_a_huge_segment_is_refused_before_it_is_decoded(segment: int, megabyt
     parts = minted().split(".")
     parts[segment] = "A" * (megabytes << 20)
     token = ".".join(parts)
-    started = time.perf_counter()
+    started = time.thread_time()
     assert refused(token) == refused(token.encode()) == "the token is too long"
-    assert time.perf_counter() - started < 0.1
+    assert time.thread_time() - started < 0.1
 
 
 def test_j9_a_compressed_payload_is_refused() -> None:
@@ -345,10 +345,10 @@ def test_j14_rfc8725_3_7_json_that_could_be_read_in_two_ways_is_refused_at_once(
     for token in [signed(raw, PAYLOAD), signed(HEADER, raw)]:
         seconds = []
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.thread_time()
             with pytest.raises(InvalidToken, match=r"too long|not a plain JSON object"):
                 VERIFIER.verify(token, known, NOW)
-            seconds.append(time.perf_counter() - started)
+            seconds.append(time.thread_time() - started)
         assert min(seconds) < 0.010
 
 

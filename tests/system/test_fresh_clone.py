@@ -51,7 +51,7 @@ def test_a_fresh_clone_serves_for_an_account_without_rights(clone: Path) -> None
         bearer = {"Authorization": f"Bearer {second['access_token']}"}
         opened = httpx.get(f"{ready['demo_api'].rstrip('/')}/secret", headers=bearer)
         server.terminate()
-        status = server.wait(15)
+        status = server.wait(60)
     assert opened.status_code == 200
     assert status == 0
     assert ready["dashboard"] is None

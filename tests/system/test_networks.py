@@ -88,7 +88,7 @@ def test_fault_f11_a_database_behind_a_black_hole_is_503_in_time_and_served_agai
     async def story(crowd: Crowd, node: Node) -> None:
         hosts[0].pull()
         end = time.monotonic() + AWAY
-        async with httpx.AsyncClient(base_url=node.url, headers=HOST, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=node.url, headers=HOST, timeout=120) as http:
             while time.monotonic() < end:
                 assert (await http.get("/.well-known/jwks.json")).status_code == 200
                 began = time.monotonic()

@@ -55,7 +55,7 @@ class Doors:
 
 def _answer(door: Loopback, sent: bytes) -> bytes:
     """All that comes back until the server closes; without the time of day."""
-    with socket.create_connection(("127.0.0.1", port_of(door.socket)), timeout=10) as wire:
+    with socket.create_connection(("127.0.0.1", port_of(door.socket)), timeout=60) as wire:
         wire.sendall(sent)
         received = b""
         while portion := wire.recv(65536):
@@ -108,7 +108,7 @@ def test_rfc9110_5_5_no_header_of_ours_can_be_split(doors: Doors) -> None:
 
 
 def test_a_connection_is_kept_for_the_next_request(doors: Doors) -> None:
-    with socket.create_connection(("127.0.0.1", port_of(doors.direct.socket)), timeout=10) as wire:
+    with socket.create_connection(("127.0.0.1", port_of(doors.direct.socket)), timeout=60) as wire:
         for word in ("one", "two", "three"):
             wire.sendall(asking("POST", "/echo", body=word, last=False))
             assert wire.recv(65536).endswith(word.encode())  # and so in one piece

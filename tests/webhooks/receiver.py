@@ -15,7 +15,7 @@ from detent.webhooks.courier import Courier
 from tests.receiving import Receiving
 from tests.serving import Detent
 
-SECONDS: Final = 10
+SECONDS: Final = 60
 
 
 class Received:

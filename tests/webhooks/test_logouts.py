@@ -253,9 +253,9 @@ def test_nobody_waits_for_an_app_that_hangs(detent: Detent) -> None:
         browser, tokens = signed_in(detent, "chat", "mail")
         before = time.monotonic()
         leave(browser, tokens["chat"])
-        assert time.monotonic() - before < 2
-        assert mail.got.get(timeout=10)
-        assert chat.got.get(timeout=10)
+        assert time.monotonic() - before < 4
+        assert mail.got.get(timeout=60)
+        assert chat.got.get(timeout=60)
     finally:
         running.cancel()
 
@@ -289,8 +289,8 @@ def test_what_was_owed_at_a_crash_is_sent_after_the_restart_and_nothing_is_lost_
             browser, tokens = signed_in(detent, "chat", "hanging")
             leave(browser, tokens["chat"])
             running = detent.thread.submit(detent.house.logouts.run())
-            assert chat.got.get(timeout=10)
-            assert hanging.got.get(timeout=10)
+            assert chat.got.get(timeout=60)
+            assert hanging.got.get(timeout=60)
             running.cancel()  # in the middle of one delivery, and after one that failed
             other, others = signed_in(detent, "chat")
             leave(other, others["chat"])  # nobody looked at this one yet
