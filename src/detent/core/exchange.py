@@ -8,7 +8,6 @@ import hashlib
 import ipaddress
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
@@ -76,9 +75,6 @@ class TokenResponse(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __repr__(self) -> str:
         return "TokenResponse(***)"
-
-
-JsonObject = dict[str, Any]
 
 
 @lru_cache(1024)

@@ -16,8 +16,6 @@ Seconds = NewType("Seconds", int)
 ClientId = NewType("ClientId", str)
 Subject = NewType("Subject", str)
 
-PLACEMENTS = 1 << 16
-
 
 def placement_of(subject: str) -> int:
     """The shard number (0..65535) that all rows of one subject share, so a hot statement touches one shard."""

@@ -22,7 +22,6 @@ from detent.registry.requests import TokenRequest
 from detent.tokens.handle import CODE_PREFIX, Handles
 
 CODE_LIFE: Final = Seconds(60)
-_KILL_ATTEMPTS: Final = 5
 
 
 def sealed_code(handles: Handles, pending: PendingAuthorization) -> str:
