@@ -133,10 +133,7 @@ class Registrations:
             token_endpoint_auth_method="none" if public else "client_secret_basic",
             epoch=now,  # later than what an earlier client of this id was issued, so that is void
         )
-        client = await self._checked(client, fields)
-        secret = (client_secret or new_secret(self.entropy)) if client.has_secret else None
-        if secret:
-            client = replace(client, secrets=(self._digest(secret, client),))
+        client, secret = self._with_secret(await self._checked(client, fields), client_secret)
         if await self.store.client(client.client_id):
             raise AlreadyExists(f"There is a client {client.client_id} already.")
         await self._apply(InsertClient(client), client.client_id, ("client_added", ""))
@@ -161,10 +158,7 @@ class Registrations:
             registration_token=token_digest,
             epoch=now,
         )
-        client = await self._checked(made, ClientFields(**fields))
-        secret = new_secret(self.entropy) if client.has_secret else None
-        if secret:
-            client = replace(client, secrets=(self._digest(secret, client),))
+        client, secret = self._with_secret(await self._checked(made, ClientFields(**fields)))
         told = Event(
             "client_added", now, about=client.client_id, client_id=client.client_id, reason=f"by itself ({by})"
         )
@@ -213,6 +207,13 @@ class Registrations:
         secret = new_secret(self.entropy)
         secrets = (self._digest(secret, before), *_still_good(before.secrets, now, overlap))
         return await self._replace(before, replace(before, secrets=secrets), "client_secret_rotated"), secret
+
+    def _with_secret(self, client: Client, chosen: str | None = None) -> tuple[Client, str | None]:
+        """Its first one, if it is of those that have one."""
+        if not client.has_secret:
+            return client, None
+        secret = chosen or new_secret(self.entropy)
+        return replace(client, secrets=(self._digest(secret, client),)), secret
 
     def _digest(self, secret: str, client: Client) -> SecretDigest:
         """At rest. Raises InvalidClientMetadata where it is too short to sign with (RFC 7518 §3.2)."""
