@@ -4,7 +4,6 @@ Fetched through the outbound guard, held for as long as the answer says, within 
 a key id is not among them, at most once a minute. Leaves what is verified, or encrypted, to whoever asks.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -13,6 +12,7 @@ import msgspec
 from detent.core.client import Client, check_shown_uri
 from detent.core.errors import InvalidClientMetadata
 from detent.core.ids import ClientId
+from detent.core.latest import Latest
 from detent.ports import Clock
 from detent.registry.feature import Feature
 from detent.resource_server.errors import Unavailable, UnknownKey
@@ -46,7 +46,7 @@ class ClientKeys:
     def __init__(self, fetch: Fetch, clock: Clock) -> None:
         self._fetch = fetch
         self._clock = clock
-        self._held: OrderedDict[ClientId, tuple[Any, KeySource]] = OrderedDict()
+        self._held: Latest[ClientId, tuple[Any, KeySource]] = Latest(_HELD)
 
     async def of(self, client: Client) -> VerificationKeys:
         """The keys in force. Raises Unavailable where there are none, or none can be had."""
@@ -71,9 +71,6 @@ class ClientKeys:
         held = self._held.get(client.client_id)
         source = held[1] if held and held[0] == named else self._made(named)
         self._held[client.client_id] = (named, source)
-        self._held.move_to_end(client.client_id)
-        while len(self._held) > _HELD:
-            self._held.popitem(last=False)
         return source
 
     def _made(self, named: Any) -> KeySource:

@@ -4,24 +4,20 @@ In memory, for a bounded number of keys: of more, those are forgotten that were 
 how often they may come and what they are told is up to whoever counts.
 """
 
-from collections import OrderedDict
 from collections.abc import Hashable
 
 from detent.core.ids import Instant
+from detent.core.latest import Latest
 
 
 class Windows:
     def __init__(self, seconds: int, most: int) -> None:
         self._seconds = seconds
-        self._most = most
-        self._begun: OrderedDict[Hashable, tuple[Instant, int]] = OrderedDict()
+        self._begun: Latest[Hashable, tuple[Instant, int]] = Latest(most)
 
     def count(self, key: Hashable, now: Instant) -> None:
         begun, counted = self._window(key, now)
         self._begun[key] = begun, counted + 1
-        self._begun.move_to_end(key)
-        if len(self._begun) > self._most:
-            self._begun.popitem(last=False)
 
     def seconds_to_wait(self, key: Hashable, limit: int, now: Instant) -> int:
         """Until its window is over, if it was counted `limit` times in it; else 0."""

@@ -6,7 +6,6 @@ other, so that an operator sees it, can disable it and cut it off, and a refresh
 """
 
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from detent.core.changes import Part
 from detent.core.client import DOCUMENT, Client
 from detent.core.errors import Conflict, InvalidRequest, OAuthError, SlowDown
 from detent.core.ids import Instant
+from detent.core.latest import Latest
 from detent.core.policy import DAY, MINUTE, ClientKind
 from detent.core.registering import OPEN_GRANTS, PRIVILEGED, fields_of, kind_of, more_of, read_metadata
 from detent.ports import Store
@@ -66,7 +66,7 @@ class Documents:
         self._registrar = registrar
         self._known = known
         self._flood = Flood(AT_ONE_NETWORK, EVERYWHERE)
-        self._fresh_until: OrderedDict[str, Instant] = OrderedDict()
+        self._fresh_until: Latest[str, Instant] = Latest(_HELD)
 
     def names(self, client_id: str) -> bool:
         return client_id.startswith("https://")
@@ -87,9 +87,6 @@ class Documents:
         except OAuthError as error:
             raise InvalidRequest(f"What the app says of itself at its address cannot be: {error.description}") from None
         self._fresh_until[client_id] = Instant(now + _freshness(answer.headers.get("cache-control", "")))
-        self._fresh_until.move_to_end(client_id)
-        while len(self._fresh_until) > _HELD:
-            self._fresh_until.popitem(last=False)
         return client
 
     async def _fetched(self, client_id: str) -> Response:

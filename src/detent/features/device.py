@@ -6,7 +6,6 @@ sealed, so that only the device can ask for the tokens. Redeeming is as with an 
 time ends what the first began. Rule: nothing is allowed by an address that somebody opens (§5.4).
 """
 
-from collections import OrderedDict
 from hashlib import blake2b
 from typing import Final, Literal
 
@@ -31,6 +30,7 @@ from detent.core.errors import (
 )
 from detent.core.exchange import Form, Response, TokenResponse
 from detent.core.ids import ClientId, FamilyKey, Instant, Seconds, placement_of
+from detent.core.latest import Latest
 from detent.core.policy import MINUTE
 from detent.core.scope import Scope
 from detent.core.session import Session
@@ -235,7 +235,7 @@ class DeviceGrant:
         self._ending = ending
         self._directory = directory
         self._devices = devices
-        self._polls: OrderedDict[bytes, tuple[Instant, int]] = OrderedDict()
+        self._polls: Latest[bytes, tuple[Instant, int]] = Latest(_POLLS)
 
     def screen(self, form: Form, client_id: str, now: Instant) -> DeviceCode:
         device_code = form.get("device_code")
@@ -261,11 +261,9 @@ class DeviceGrant:
 
     def _pace(self, id_: bytes, now: Instant) -> None:
         """§3.5: who asks too soon waits five seconds longer each time. A second less is the network's."""
-        last, interval = self._polls.pop(id_, (None, INTERVAL))
+        last, interval = self._polls.get(id_, (None, INTERVAL))
         early = last is not None and now - last < interval - 1
         self._polls[id_] = (now, interval + INTERVAL if early else interval)
-        if len(self._polls) > _POLLS:
-            self._polls.popitem(last=False)
         if early:
             raise _at_the_token_endpoint(SlowDown("Ask less often: add five seconds to the interval."))
 

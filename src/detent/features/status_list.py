@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import re
 import zlib
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from detent.core.changes import Changes, InsertRecord, Record, ReplaceRecord
 from detent.core.errors import Conflict, InvalidRequest, NotFound, TemporarilyUnavailable
 from detent.core.exchange import Request, Response
 from detent.core.ids import Instant, Seconds
+from detent.core.latest import Latest
 from detent.core.policy import HOUR, MINUTE
 from detent.ports import Clock, Directory, Keys, Store
 from detent.registry.feature import Feature
@@ -130,7 +130,7 @@ class StatusListEndpoint:
         self._clock = clock
         self._ttl = ttl
         self._hold = max(1, ttl // 2)
-        self._held: OrderedDict[int, Made] = OrderedDict()
+        self._held: Latest[int, Made] = Latest(_HELD)
         self._making: dict[int, asyncio.Task[Made]] = {}
 
     def route(self) -> Route:
@@ -181,9 +181,6 @@ class StatusListEndpoint:
         }
         token = self._keys.sign(LIST_ALG, "statuslist+jwt", claims).encode()
         made = self._held[number] = Made(token, f'"{hashlib.sha256(token).hexdigest()[:32]}"', now)
-        self._held.move_to_end(number)
-        while len(self._held) > _HELD:
-            self._held.popitem(last=False)
         return made
 
 

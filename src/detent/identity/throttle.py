@@ -7,7 +7,6 @@ forgets them. Names are kept as keyed digests: people type passwords into the fi
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from hashlib import blake2b
@@ -18,6 +17,7 @@ import msgspec
 from detent.core.errors import SlowDown, TemporarilyUnavailable
 from detent.core.exchange import network_of
 from detent.core.ids import Instant, Seconds
+from detent.core.latest import Latest
 from detent.core.policy import HOUR, MINUTE
 from detent.ports import Entropy
 
@@ -120,8 +120,7 @@ class _Table:
 
     def __init__(self, allowance: Allowance, places: int) -> None:
         self._allowance = allowance
-        self._places = places
-        self._buckets: OrderedDict[Hashable, Bucket] = OrderedDict()
+        self._buckets: Latest[Hashable, Bucket] = Latest(places)
 
     def find(self, key: Hashable, now: Instant) -> Bucket:
         """The bucket, or a new one that takes no place yet."""
@@ -130,9 +129,6 @@ class _Table:
     def enter(self, bucket: Bucket) -> None:
         bucket.enter()
         self._buckets[bucket.key] = bucket
-        self._buckets.move_to_end(bucket.key)
-        if len(self._buckets) > self._places:
-            self._buckets.popitem(last=False)
 
     def leave(self, bucket: Bucket) -> None:
         bucket.leave()
