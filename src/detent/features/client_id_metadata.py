@@ -7,18 +7,18 @@ other, so that an operator sees it, can disable it and cut it off, and a refresh
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from detent.client_auth.flood import Flood
-from detent.core.changes import Part
 from detent.core.client import DOCUMENT, Client
 from detent.core.errors import Conflict, InvalidRequest, OAuthError, SlowDown
 from detent.core.ids import Instant
 from detent.core.latest import Latest
-from detent.core.policy import DAY, MINUTE, ClientKind
+from detent.core.policy import DAY, MINUTE
 from detent.core.registering import OPEN_GRANTS, PRIVILEGED, fields_of, kind_of, more_of, read_metadata
 from detent.ports import Store
+from detent.registry.clients import Registrar
 from detent.registry.feature import Feature
 from detent.resource_server.compact import load_object
 from detent.resource_server.errors import Unavailable
@@ -33,22 +33,6 @@ UNREADABLE: Final = "What the app says of itself at its address could not be rea
 _HELD: Final = 4096
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?:$|[\s,])", re.IGNORECASE)
 _SECRET: Final = ("client_secret", "client_secret_expires_at")
-
-
-class Registrar(Protocol):
-    """The one door to the clients (admin/registrations.py)."""
-
-    async def register(
-        self,
-        kind: ClientKind,
-        fields: Mapping[str, Any],
-        by: str,
-        token_digest: bytes = b"",
-        also: tuple[Part, ...] = (),
-        client_id: str | None = None,
-    ) -> tuple[Client, str | None]: ...
-
-    async def change(self, client: Client, fields: Mapping[str, Any]) -> Client: ...
 
 
 class Documents:

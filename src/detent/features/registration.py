@@ -15,7 +15,6 @@ import msgspec
 from detent.client_auth.flood import Flood
 from detent.client_auth.initial_tokens import InitialTokens
 from detent.core.base64url import base64url
-from detent.core.changes import Part
 from detent.core.client import INITIATE_LOGIN_URI, OPEN, REQUEST_OBJECT_ALG, REQUIRE_NONCE, Client, check_shown_uri
 from detent.core.errors import (
     Conflict,
@@ -26,7 +25,6 @@ from detent.core.errors import (
 )
 from detent.core.exchange import Request, Response
 from detent.core.ids import Instant
-from detent.core.policy import ClientKind
 from detent.core.registering import (
     OPEN_GRANTS,
     OWN_MEMBERS,
@@ -40,6 +38,7 @@ from detent.core.registering import (
     without_issued,
 )
 from detent.ports import Clock, Entropy, Store
+from detent.registry.clients import Registrar
 from detent.registry.feature import Feature
 from detent.registry.routes import Route
 from detent.resource_server.compact import load_object
@@ -64,18 +63,6 @@ class Demands(msgspec.Struct, frozen=True):
     def of(self, public: bool) -> tuple[bool, dict[str, Any]]:
         """`require_pkce`, and members of the client that say the rest."""
         return self.pkce or public, {} if self.nonce or public else {REQUIRE_NONCE: False}
-
-
-class Registrar(Protocol):
-    """The one door to the clients (admin/registrations.py)."""
-
-    async def register(
-        self, kind: ClientKind, fields: Mapping[str, Any], by: str, token_digest: bytes, also: tuple[Part, ...]
-    ) -> tuple[Client, str | None]: ...
-
-    async def change(self, client: Client, fields: Mapping[str, Any]) -> Client: ...
-
-    async def remove_client(self, client_id: str) -> Client: ...
 
 
 class Statements(Protocol):
