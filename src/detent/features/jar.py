@@ -25,13 +25,13 @@ from detent.core.exchange import Form
 from detent.core.ids import Instant
 from detent.ports import Keys
 from detent.registry.authorizing import Asked
-from detent.registry.feature import ClientCheck, Feature
+from detent.registry.feature import Feature
 from detent.resource_server.compact import MAX_TOKEN_BYTES, base64url, load_object, parse_compact
 from detent.resource_server.errors import InvalidToken, Unavailable
 from detent.resource_server.fetch import Fetch
 from detent.resource_server.keys import VerificationKeys, is_kid
 from detent.resource_server.verify import Audience, Verifier, instant
-from detent.tokens.wanted_keys import provide
+from detent.tokens.wanted_keys import provided
 
 ALGS: Final = ("RS256", "PS256", "ES256", "EdDSA")
 TYPES: Final = ("", "jwt", "oauth-authz-req+jwt")
@@ -195,15 +195,6 @@ async def _check(client: Client) -> None:
         check_shown_uri(uri)
 
 
-def _published_by(keys: Keys) -> ClientCheck:
-    async def check(client: Client) -> None:
-        """The key is in the JWKS before anybody is to encrypt to it."""
-        if alg := client.extra.get(ENCRYPTION_ALG):
-            await provide(keys, alg, client)
-
-    return check
-
-
 def feature(issuer: str, own: Keys, keys: ClientKeys, fetch: Fetch | None) -> Feature:
     """With `fetch` also by reference."""
     objects = RequestObjects(issuer, own, keys)
@@ -226,6 +217,6 @@ def feature(issuer: str, own: Keys, keys: ClientKeys, fetch: Fetch | None) -> Fe
             REQUIRED: bool,
             REQUEST_URIS: list[str],
         },
-        client_checks=(_check, _published_by(own)),
+        client_checks=(_check, provided(own, ENCRYPTION_ALG)),
         requires=("client-keys",),
     )

@@ -21,8 +21,8 @@ from detent.core.scope import Scope
 from detent.core.session import ACR_VALUES, Acr
 from detent.core.wishes import Place, Wishes, wishes_of
 from detent.ports import Keys
-from detent.registry.feature import ClientCheck, Feature
-from detent.tokens.wanted_keys import provide
+from detent.registry.feature import Feature
+from detent.tokens.wanted_keys import provided
 
 IN_ID_TOKEN: Final = "scope_claims_in_id_token"
 MAX_AGE: Final = "default_max_age"
@@ -54,16 +54,6 @@ def read_defaults(form: Form, client: Client, request: AuthorizationRequest) -> 
     return replace(request, max_age=Seconds(default)) if request.max_age is None and default is not None else request
 
 
-def _published_by(keys: Keys) -> ClientCheck:
-    async def check(client: Client) -> None:
-        """The key of an algorithm is in the JWKS before the first token under it."""
-        for name in (ID_TOKEN_ALG, USERINFO_ALG):
-            if alg := client.extra.get(name):
-                await provide(keys, alg, client)
-
-    return check
-
-
 def feature(keys: Keys, *, claims_in_id_token: bool = False) -> Feature:
     claims = {*_OF_ID_TOKENS, *(claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims)}
     return Feature(
@@ -88,5 +78,5 @@ def feature(keys: Keys, *, claims_in_id_token: bool = False) -> Feature:
             "require_auth_time": bool,  # every ID token says it
             "default_acr_values": list[Acr],
         },
-        client_checks=(_published_by(keys),),
+        client_checks=(provided(keys, ID_TOKEN_ALG, USERINFO_ALG),),
     )

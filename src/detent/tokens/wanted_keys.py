@@ -11,11 +11,23 @@ from detent.core.client import Client
 from detent.core.encryption import OwnAlg
 from detent.core.errors import InvalidClientMetadata
 from detent.ports import Keys
+from detent.registry.feature import ClientCheck
 
 _RSA: Final = frozenset({"RS256", "PS256", "RSA-OAEP-256"})
 
 
-async def provide(keys: Keys, alg: SigningAlg | OwnAlg, client: Client) -> None:
+def provided(keys: Keys, *members: str) -> ClientCheck:
+    """The check that makes the first key of each algorithm that a client names in these members of its metadata."""
+
+    async def check(client: Client) -> None:
+        for member in members:
+            if alg := client.extra.get(member):
+                await _provide(keys, alg, client)
+
+    return check
+
+
+async def _provide(keys: Keys, alg: SigningAlg | OwnAlg, client: Client) -> None:
     """Raises InvalidClientMetadata."""
     unvouched = client.is_anybodys and alg not in _RSA
     if unvouched and not keys.public_jwks(frozenset({alg})):
