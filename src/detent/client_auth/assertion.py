@@ -25,7 +25,6 @@ from detent.registry.feature import Feature
 from detent.registry.requests import Claim, Once
 from detent.resource_server.compact import CompactJws, load_object, parse_compact
 from detent.resource_server.errors import InvalidToken, Unavailable
-from detent.resource_server.keys import VerificationKeys
 from detent.resource_server.verify import Audience, Verifier, instant
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -121,12 +120,8 @@ class PrivateKeyJwt(_Assertion):
 
     async def _authentic(self, assertion: str, client: Client, algs: tuple[str, ...], now: Instant) -> dict[str, Any]:
         verifier = Verifier(client.client_id, Audience.ANY, algs, TYPES)
-
-        def verify(keys: VerificationKeys) -> dict[str, Any]:
-            return verifier.authentic(assertion, keys)
-
         try:
-            return await self._keys.verified(client, verify)
+            return await self._keys.verified(client, lambda keys: verifier.authentic(assertion, keys))
         except Unavailable as error:
             description = "The keys of this client cannot be had just now; see its jwks_uri."
             raise TemporarilyUnavailable(description, detail=error.reason, retry_after=10) from None

@@ -29,7 +29,7 @@ from detent.registry.feature import Feature
 from detent.resource_server.compact import MAX_TOKEN_BYTES, base64url, load_object, parse_compact
 from detent.resource_server.errors import InvalidToken, Unavailable
 from detent.resource_server.fetch import Fetch
-from detent.resource_server.keys import VerificationKeys, is_kid
+from detent.resource_server.keys import is_kid
 from detent.resource_server.verify import Audience, Verifier, instant
 from detent.tokens.wanted_keys import provided
 
@@ -102,12 +102,8 @@ class RequestObjects:
         if not has_keys(client):
             raise InvalidToken("this client has no keys to sign with; it can register jwks_uri or jwks")
         verifier = Verifier(client.client_id, Audience.ANY, (only,) if only else ALGS, TYPES)
-
-        def verify(keys: VerificationKeys) -> dict[str, Any]:
-            return verifier.authentic(request, keys)
-
         try:
-            return await self._keys.verified(client, verify)
+            return await self._keys.verified(client, lambda keys: verifier.authentic(request, keys))
         except Unavailable as error:
             raise TemporarilyUnavailable("The keys of this client cannot be had.", detail=error.reason) from None
 
