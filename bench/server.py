@@ -94,7 +94,7 @@ class Bench:
         lines, parts = [], []
         for key, authorization in self._authorizations(many, now):
             family = born(key, authorization, Instant(now + client.policy.absolute), _NOWHERE)
-            token, _ = self.house.issuing.mint.access_token(
+            token, _ = await self.house.issuing.mint.access_token(
                 Target((api,), self.scope), client, now, cnf=BEARER, family=family
             )
             lines.append(f"token={token}")

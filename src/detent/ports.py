@@ -237,8 +237,8 @@ class Keys(Protocol):
         """The `kid` that signs now."""
         ...
 
-    def sign(self, alg: SigningAlg, typ: str, claims: dict[str, Any]) -> str:
-        """A compact JWS (RFC 7515) with `alg` and `kid` set; CPU only. Raises KeyUnknown if there is no key."""
+    async def sign(self, alg: SigningAlg, typ: str, claims: dict[str, Any]) -> str:
+        """A compact JWS (RFC 7515) with `alg` and `kid` set. Raises KeyUnknown if there is no key."""
         ...
 
     def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:

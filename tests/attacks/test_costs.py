@@ -24,9 +24,9 @@ def test_costs_a_refresh_signs_what_it_answers_and_nothing_else(
     signed = []
     sign = FileKeys.sign
 
-    def counted(keys: FileKeys, alg: Any, typ: str, claims: dict[str, Any]) -> str:
+    async def counted(keys: FileKeys, alg: Any, typ: str, claims: dict[str, Any]) -> str:
         signed.append(typ)
-        return sign(keys, alg, typ, claims)
+        return await sign(keys, alg, typ, claims)
 
     monkeypatch.setattr(FileKeys, "sign", counted)
     detent.refreshed("testclient", token)
@@ -37,7 +37,7 @@ def test_costs_a_refused_refresh_signs_nothing(detent: Detent, monkeypatch: pyte
     used = signed_in(detent, "testclient")["refresh_token"]
     detent.refreshed("testclient", used)
 
-    def never(*_: object) -> str:
+    async def never(*_: object) -> str:
         raise AssertionError("signed for a refusal")
 
     monkeypatch.setattr(FileKeys, "sign", never)

@@ -152,7 +152,7 @@ class Plain:
     name = "plain"
     self_contained = True
 
-    def mint(self, claims: dict[str, Any], alg: SigningAlg) -> str:
+    async def mint(self, claims: dict[str, Any], alg: SigningAlg) -> str:
         return "plain_" + msgspec.json.encode(claims).hex()
 
     def recognises(self, token: str) -> bool:

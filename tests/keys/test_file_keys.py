@@ -75,7 +75,7 @@ def test_two_processes_that_start_first_at_the_same_time_agree(tmp_path: Path) -
 def test_l4_the_directory_is_0700_and_every_file_0600_whatever_the_umask(tmp_path: Path, clock: ManualClock) -> None:
     before = os.umask(0)
     try:
-        FileKeys.open(tmp_path / "keys", clock).sign("ES256", "JWT", CLAIMS)
+        asyncio.run(FileKeys.open(tmp_path / "keys", clock).sign("ES256", "JWT", CLAIMS))
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o700
@@ -247,7 +247,7 @@ def test_a_directory_that_turns_bad_leaves_a_running_server_its_keys_and_says_so
 def test_rfc7515_what_is_signed_verifies_with_the_published_key_that_its_kid_names(
     keys: FileKeys, alg: SigningAlg
 ) -> None:
-    token = keys.sign(alg, "at+jwt", CLAIMS)
+    token = asyncio.run(keys.sign(alg, "at+jwt", CLAIMS))
     (jwk,) = [jwk for jwk in keys.public_jwks(EVERY_ALG) if jwk["kid"] == keys.signing_kid(alg)]
     read = jws.deserialize_compact(token, JWKRegistry.import_key(jwk), algorithms=[alg])
     assert read.headers() == {"typ": "at+jwt", "alg": alg, "kid": jwk["kid"]}
@@ -267,7 +267,7 @@ def test_the_key_set_is_rsa_only_until_another_algorithm_is_needed(
 ) -> None:
     keys = FileKeys.open(path, clock)
     assert {jwk["alg"] for jwk in keys.public_jwks(EVERY_ALG)} == {"RS256"}
-    token = keys.sign(alg, "JWT", CLAIMS)
+    token = asyncio.run(keys.sign(alg, "JWT", CLAIMS))
     assert [jwk["alg"] for jwk in keys.public_jwks(frozenset({alg}))] == [alg, alg]
     assert FileKeys.open(path, clock).signing_kid(alg) == keys.signing_kid(alg)
     published = VerificationKeys.from_jwks({"keys": keys.public_jwks(EVERY_ALG)})

@@ -25,7 +25,7 @@ EVERY_ALG = frozenset(SIGNING_ALGS)
 def minted(keys: FileKeys, clock: ManualClock) -> str:
     now = clock.now()
     claims = {"iss": VERIFIER.issuer, "aud": ["https://api.example/"], "sub": "a", "client_id": "b", "jti": "c"}
-    return keys.sign("ES256", "at+jwt", {**claims, "iat": now, "exp": now + LONGEST_LIFE})
+    return asyncio.run(keys.sign("ES256", "at+jwt", {**claims, "iat": now, "exp": now + LONGEST_LIFE}))
 
 
 def fetched(keys: FileKeys) -> VerificationKeys:

@@ -77,7 +77,7 @@ class UserinfoEndpoint:
         if alg is None:
             return json_private(claims)
         said = {**claims, "iss": self._issuer, "aud": client.client_id, "iat": now}
-        signed = self._keys.sign(alg, "JWT", said)
+        signed = await self._keys.sign(alg, "JWT", said)
         return jwt_private(await wrapped(signed, client, "userinfo", self._envelopes))
 
     async def _claims(self, live: LiveAccessToken) -> dict[str, Any]:

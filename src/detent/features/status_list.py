@@ -179,7 +179,7 @@ class StatusListEndpoint:
             "ttl": self._ttl,
             "status_list": status_list((each - first for each in ended), LIST_SIZE),
         }
-        token = self._keys.sign(LIST_ALG, "statuslist+jwt", claims).encode()
+        token = (await self._keys.sign(LIST_ALG, "statuslist+jwt", claims)).encode()
         made = self._held[number] = Made(token, f'"{hashlib.sha256(token).hexdigest()[:32]}"', now)
         return made
 

@@ -26,7 +26,7 @@ class ClientCredentials:
         wanted = target(apis, scope)
         mint, proved = self._issuing.mint, request.proved
         around = await self._issuing.surroundings(request.client, 0)
-        access_token, lifetime = mint.access_token(
+        access_token, lifetime = await mint.access_token(
             wanted, request.client, request.now, cnf=proved, epochs=around.epochs
         )
         await commit(self._issuing.store, request.once)

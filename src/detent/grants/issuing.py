@@ -197,7 +197,7 @@ class Issuing:
         the person, if already read.
         """
         cnf, now = request.proved, request.now
-        access_token, lifetime = self.mint.access_token(wanted, request.client, now, cnf=cnf, family=family)
+        access_token, lifetime = await self.mint.access_token(wanted, request.client, now, cnf=cnf, family=family)
         authorization, id_token = family.authorization, None
         if wants_id_token(authorization.scope):
             id_token = await self._id_tokens.of(

@@ -3,6 +3,8 @@
 Where they lie and how others hear of them is file.py's and database.py's; which key is used when, ring.py's.
 """
 
+import asyncio
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -22,6 +24,11 @@ from detent.ports import Clock, SecretKeys
 
 SCHEDULE: Final = Schedule()
 NEEDED: Final[tuple[Purpose, ...]] = ("RS256", *SECRET_PURPOSES)
+
+_CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# A signature of these takes nearly a millisecond, off the GIL: with a second core the loop goes on meanwhile.
+_LONG: Final = frozenset({"RS256", "PS256"})
+_THREADS: Final = ThreadPoolExecutor(_CORES, thread_name_prefix="detent-sign") if _CORES > 1 else None
 
 Plans = Callable[[Instant], Mapping[Purpose, Rotation]]
 
@@ -50,8 +57,11 @@ class HeldKeys:
     def signing_kid(self, alg: SigningAlg) -> str:
         return self._signer(alg).kid
 
-    def sign(self, alg: SigningAlg, typ: str, claims: dict[str, Any]) -> str:
-        return self._signer(alg).sign(typ, claims)
+    async def sign(self, alg: SigningAlg, typ: str, claims: dict[str, Any]) -> str:
+        signer = self._signer(alg)
+        if alg in _LONG and _THREADS:
+            return await asyncio.get_running_loop().run_in_executor(_THREADS, signer.sign, typ, claims)
+        return signer.sign(typ, claims)
 
     def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:
         return [dict(key.public_jwk) for key in self._now().published if key.alg in algs]

@@ -59,7 +59,7 @@ class IdTokens:
             at_hash=at_hash(access_token, alg),
             nonce=nonce,
         )
-        return await wrapped(self._keys.sign(alg, "JWT", claims), client, "id_token", self._envelopes)
+        return await wrapped(await self._keys.sign(alg, "JWT", claims), client, "id_token", self._envelopes)
 
 
 def at_hash(access_token: str, alg: SigningAlg) -> str:

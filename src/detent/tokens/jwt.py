@@ -21,8 +21,8 @@ class Jwt:
         self._keys = keys
         self._own = OwnTokens(keys, SeenTokens(Verifier(issuer, Audience.ANY)))
 
-    def mint(self, claims: dict[str, Any], alg: SigningAlg) -> str:
-        return self._keys.sign(alg, AT_JWT, claims)
+    async def mint(self, claims: dict[str, Any], alg: SigningAlg) -> str:
+        return await self._keys.sign(alg, AT_JWT, claims)
 
     def recognises(self, token: str) -> bool:
         return token.count(".") == 2

@@ -44,4 +44,4 @@ class LogoutTokens:
             "sid": self._disclosure.sid(sid, client),
             "events": {EVENT: {}},
         }
-        return await wrapped(self._keys.sign(alg, TYP, claims), client, "id_token", self._envelopes)
+        return await wrapped(await self._keys.sign(alg, TYP, claims), client, "id_token", self._envelopes)

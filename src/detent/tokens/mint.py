@@ -1,4 +1,4 @@
-"""Mints access tokens: CPU only, and always before the write.
+"""Mints access tokens, always before the write.
 
 Rule: no token outlives the absolute end of what it comes from, and none says more than its target allows.
 """
@@ -36,7 +36,7 @@ class Mint:
         self._disclosure = disclosure
         self._entropy = entropy
 
-    def access_token(
+    async def access_token(
         self,
         target: Target,
         client: Client,
@@ -72,7 +72,7 @@ class Mint:
         token_format = self._formats[name]
         if family and token_format.self_contained:
             claims |= self._marked(family.authorization)
-        return token_format.mint(claims, alg), Seconds(expires_at - now)
+        return await token_format.mint(claims, alg), Seconds(expires_at - now)
 
     def _marked(self, authorization: Authorization) -> dict[str, Any]:
         told = {claim: mark.told(authorization) for claim, mark in self._marks.items()}

@@ -20,7 +20,7 @@ class Opaque:
     def __init__(self, handles: Handles) -> None:
         self._handles = handles
 
-    def mint(self, claims: dict[str, Any], alg: SigningAlg) -> str:
+    async def mint(self, claims: dict[str, Any], alg: SigningAlg) -> str:
         """`alg` plays no part: the seal is symmetric."""
         return self._handles.seal(ACCESS_PREFIX, msgspec.msgpack.encode(claims))
 
