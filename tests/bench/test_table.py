@@ -31,6 +31,23 @@ def test_bench_a_bar_is_judged_by_its_ratio_where_there_is_one(bar: Bar, ratio: 
     assert judged("refresh", bar, RUNS, ratio).met is met
 
 
+@pytest.mark.parametrize(
+    ("bar", "slower", "met"),
+    [
+        (Bar(12_000), 2, True),
+        (Bar(12_001), 2, False),
+        (Bar(6000), 0.9, False),
+        (Bar(p99=10), 2, True),
+        (Bar(p99=9.9), 2, False),
+        (Bar(1000, ratio=2.4), 9, False),  # a ratio needs no weighing
+    ],
+)
+def test_bench_requests_and_milliseconds_are_weighed_by_how_fast_the_yardstick_is(
+    bar: Bar, slower: float, met: bool
+) -> None:
+    assert judged("refresh", bar, RUNS, 2.0, slower=slower).met is met
+
+
 def test_bench_a_missed_bar_is_told() -> None:
     told = markdown(judged("refresh", Bar(7000), RUNS, None, "with a note"))
     assert told == "| refresh | 7,000/s | 6,000/s (5,000–6,500) |  | 8.00 / 20.00 | 150 | **missed**; with a note |"
