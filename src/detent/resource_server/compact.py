@@ -46,6 +46,16 @@ def parse_compact(token: str | bytes, max_bytes: int = MAX_TOKEN_BYTES) -> Compa
     return CompactJws({**members}, base64url(payload), header + b"." + payload, base64url(signature))
 
 
+def header_of(token: str) -> dict[str, Any] | None:
+    """What a compact JWS says of itself; None for what is none. The rest of it is not looked at."""
+    if len(token) > MAX_TOKEN_BYTES or token.count(".") != 2:
+        return None
+    try:
+        return _header(token.partition(".")[0].encode("utf-8", "replace"))
+    except InvalidToken:
+        return None
+
+
 @lru_cache(64)  # all tokens of a key begin alike
 def _header(segment: bytes) -> dict[str, Any] | None:
     return load_object(base64url(segment))

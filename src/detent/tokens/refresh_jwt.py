@@ -16,7 +16,7 @@ from joserfc.jwk import OctKey
 from detent.core.authorization import Authorization
 from detent.core.ids import ClientId, FamilyKey, Instant, Subject
 from detent.ports import Keys
-from detent.resource_server.compact import CompactJws, load_object, parse_compact
+from detent.resource_server.compact import CompactJws, header_of, load_object, parse_compact
 from detent.resource_server.errors import InvalidToken
 
 ALG: Final = "HS256"
@@ -53,8 +53,8 @@ class RefreshJwts:
         return jws.serialize_compact(header, msgspec.json.encode(claims), key, algorithms=[ALG])
 
     def recognises(self, strategy: str, token: str) -> bool:
-        parsed = _parsed(token)
-        return parsed is not None and parsed.header.get("typ") == _typ(strategy)
+        header = header_of(token)
+        return header is not None and header.get("typ") == _typ(strategy)
 
     def unproved(self, token: str) -> RefreshClaims | None:
         """What it says, which anybody may have written: only to look up the secret that proves it."""
