@@ -19,6 +19,8 @@ from detent.testing.clock import ManualClock
 from detent.testing.factories import NOW, a_family
 from tests.serving import ListSink
 
+pytestmark = pytest.mark.quick
+
 
 class Contested(MemoryStore):
     """Each of the next `conflicts` writes finds that somebody else was faster."""

@@ -7,6 +7,8 @@ import pytest
 from detent.admin.registrations import ApiFields, ClientFields
 from tests.serving import API, REDIRECT_URI, Detent, running
 
+pytestmark = pytest.mark.quick
+
 
 def test_a_client_registered_again_under_the_same_id_inherits_nothing(detent: Detent) -> None:
     registrations = detent.house.registrations

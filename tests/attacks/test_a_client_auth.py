@@ -47,6 +47,7 @@ def test_rfc7523_2_2_a_secret_signs_without_being_sent(standing: Detent) -> None
     assert_refused(shown, "invalid_client", 401)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("path", DOORS)
 def test_attack_a1_two_ways_or_two_clients_are_refused(asserting: Asserting, path: str) -> None:
     form = {**asserting.form(), "token": "x", "grant_type": "client_credentials"}
@@ -72,6 +73,7 @@ def test_attack_a2_an_empty_assertion_is_none_and_a_registered_method_is_not_byp
     assert_refused(in_query, "invalid_request")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("path", DOORS)
 def test_attack_a5_an_assertion_counts_once_whatever_it_asked_for(asserting: Asserting, path: str) -> None:
     assertion = asserting.assertion()
@@ -81,6 +83,7 @@ def test_attack_a5_an_assertion_counts_once_whatever_it_asked_for(asserting: Ass
         assert_refused(asserting.post(other, assertion, **form), "invalid_client", 401)
 
 
+@pytest.mark.quick
 def test_attack_a5_of_many_at_once_one_counts(standing: Detent, asserting: Asserting) -> None:
     assertion = asserting.assertion()
     statuses = [answer.status_code for answer in standing.at_once(8, lambda _: asserting.token(assertion))]
@@ -116,6 +119,7 @@ def test_rfc7523_3_whom_an_assertion_may_name(standing: Detent, asserting: Asser
 FOREIGN = "https://other.example/"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "aud",
     [
@@ -172,6 +176,7 @@ def test_attack_a7_what_an_assertion_must_say(asserting: Asserting, why: str) ->
     assert_refused(asserting.token(asserting.assertion(None, **change)), "invalid_client", 401)
 
 
+@pytest.mark.quick
 def test_attack_a7_another_clients_key_or_name_proves_nothing(standing: Detent, asserting: Asserting) -> None:
     other = Asserting(standing)
     as_other = asserting.claims(iss=other.name, sub=other.name)
@@ -181,6 +186,7 @@ def test_attack_a7_another_clients_key_or_name_proves_nothing(standing: Detent, 
         assert_refused(asserting.token(signed(asserting.key, as_unknown)), "invalid_client", 401)
 
 
+@pytest.mark.quick
 def test_attack_a7_no_alg_but_those_of_the_method(standing: Detent, asserting: Asserting) -> None:
     """RFC 8725 §3.1: `none`, a public key as a shared secret, and a secret where keys are registered."""
     unsigned = "eyJhbGciOiJub25lIn0." + asserting.assertion().split(".")[1] + "."

@@ -29,6 +29,7 @@ detent = ongoing
 __all__ = ["race"]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("seconds_later", [0, 59, 61, 300])
 @pytest.mark.parametrize("client", ["app", "spa", "other"])
 def test_attack_c1_rfc6749_4_1_2_a_replayed_code_ends_everything_that_it_issued(
@@ -51,6 +52,7 @@ def test_attack_c1_rfc6749_4_1_2_a_replayed_code_ends_everything_that_it_issued(
     assert len(noticed(detent, "code_replayed")) == 1, "what is dead is not killed again"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("thief", "form"),
     [
@@ -100,6 +102,7 @@ def _families_of(detent: Detent, client: str) -> set[FamilyKey]:
     return {family.key for family in found}
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("client", "form"),
     [
@@ -136,12 +139,14 @@ def test_attack_c3_rfc6749_4_1_3_a_code_is_for_its_client_at_its_redirect_uri(
     assert_unharmed(detent, "app", [right.json()])
 
 
+@pytest.mark.quick
 def test_attack_c3_rfc6749_4_1_3_a_redirect_uri_that_was_never_named_is_not_made_up_later(detent: Detent) -> None:
     code = detent.code("app", redirect_uri=None)
     assert_refused(detent.redeem("app", code, redirect_uri=REDIRECT_URI))
     assert detent.redeem("app", code, redirect_uri=None).status_code == 200
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("age", [60, 61, 3600, 10 * 365 * 86400])
 def test_attack_c4_fapi2_5_3_2_1_11_a_code_is_dead_after_sixty_seconds(detent: Detent, age: int) -> None:
     """A clock that steps back (F7) comes with the stored high-water mark of time."""
@@ -151,12 +156,14 @@ def test_attack_c4_fapi2_5_3_2_1_11_a_code_is_dead_after_sixty_seconds(detent: D
     assert _families_of(detent, "app") == before
 
 
+@pytest.mark.quick
 def test_attack_c4_fapi2_5_3_2_1_11_a_code_is_good_in_its_last_second(detent: Detent) -> None:
     code = detent.code("app")
     detent.clock.advance(59)
     assert detent.redeem("app", code).status_code == 200
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("verifier", [None, "", " "])
 @pytest.mark.parametrize("client", ["app", "other"])
 def test_attack_c6_rfc7636_4_6_a_challenge_wants_its_verifier(
@@ -222,6 +229,7 @@ def test_attack_c9_rfc7636_4_6_no_answer_says_how_near_a_wrong_verifier_was(dete
     assert len(told) == 1
 
 
+@pytest.mark.quick
 def test_attack_c10_rfc8725_3_12_no_kind_of_token_passes_for_another(detent: Detent) -> None:
     """The reset link of C10 comes with password resets."""
     tokens = detent.redeem("app", detent.code("app", scope="openid read", resource=(API,))).json()
@@ -256,6 +264,7 @@ def _assert_refused_as(detent: Detent, kind: str, token: str) -> None:
         assert detent.secret(token, "/opaque/secret").status_code == 401
 
 
+@pytest.mark.quick
 def test_attack_c7_rfc9700_4_8_2_a_verifier_without_a_challenge_is_a_downgrade(detent: Detent) -> None:
     """As when somebody took the challenge out of the authorization request of a client that may do without."""
     code = detent.code("web", code_challenge=None)

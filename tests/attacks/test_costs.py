@@ -12,6 +12,8 @@ from detent.keys.file import FileKeys
 from tests.attacks.outcomes import ongoing, signed_in
 from tests.serving import Detent, running
 
+pytestmark = pytest.mark.quick
+
 detent = ongoing
 FRAME = 4096 + 24  # bytes: a page of SQLite in the WAL, with its header
 

@@ -9,6 +9,8 @@ from tests.browsing import Browser
 from tests.proving import Holder
 from tests.serving import Detent
 
+pytestmark = pytest.mark.quick
+
 detent = ongoing
 
 

@@ -53,6 +53,7 @@ def answer_on(wire: socket.socket) -> tuple[int, bytes]:
 # H3: headers, slowness, numbers
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(("number", "size"), [(1, MAX_HEADER_BYTES), (MAX_HEADERS, 10), (500, 10), (20, 1000)])
 def test_attack_h3_rfc6585_5_headers_too_large_or_too_many_are_431(standing: Detent, number: int, size: int) -> None:
     more = "".join(f"X-{n}: {'a' * size}\r\n" for n in range(number)).encode()
@@ -166,6 +167,7 @@ AMBIGUOUS = {
 SMUGGLED = b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: id\r\n\r\n"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", AMBIGUOUS)
 def test_attack_h4_rfc9112_6_a_request_whose_end_is_not_plain_is_400_and_ends_the_connection(
     standing: Detent, name: str

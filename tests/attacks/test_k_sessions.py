@@ -29,6 +29,7 @@ def holding(detent: Detent, browser: Browser) -> Browser:
     return thief
 
 
+@pytest.mark.quick
 def test_attack_r14_rfc9700_4_12_credentials_are_answered_with_303(detent: Detent) -> None:
     with Browser(detent) as browser:
         page = browser.log_in(browser.authorize())
@@ -37,6 +38,7 @@ def test_attack_r14_rfc9700_4_12_credentials_are_answered_with_303(detent: Deten
         assert [each.status_code for each in posts] == [303, 303]
 
 
+@pytest.mark.quick
 def test_attack_r15_an_interaction_is_sealed(detent: Detent) -> None:
     with Browser(detent) as browser:
         page = browser.authorize()
@@ -46,6 +48,7 @@ def test_attack_r15_an_interaction_is_sealed(detent: Detent) -> None:
         assert "code" in browser.allow(browser.log_in(page)).answer
 
 
+@pytest.mark.quick
 def test_attack_r15_an_interaction_of_another_browser_is_refused(detent: Detent) -> None:
     with Browser(detent) as attacker, Browser(detent) as victim:
         page, own = attacker.authorize(), victim.authorize()
@@ -54,6 +57,7 @@ def test_attack_r15_an_interaction_of_another_browser_is_refused(detent: Detent)
         assert_page(victim.press(own, "login", username="test", password="test", interaction=foreign))
 
 
+@pytest.mark.quick
 def test_attack_r15_consent_shown_to_one_person_is_not_given_by_another(detent: Detent) -> None:
     with Browser(detent) as browser:
         for_test = browser.log_in(browser.authorize("app"))
@@ -67,12 +71,14 @@ def test_attack_r15_consent_shown_to_one_person_is_not_given_by_another(detent: 
         assert "app" not in [each.client_id for each in consents]
 
 
+@pytest.mark.quick
 def test_attack_r15_the_consent_step_cannot_be_entered_without_signing_in(detent: Detent) -> None:
     with Browser(detent) as browser:
         sealed = browser.authorize().forms[0]["fields"]["interaction"]
         assert browser.open(f"/consent?interaction={sealed}").path == "/login"
 
 
+@pytest.mark.quick
 def test_attack_r16_consent_is_never_wider_than_shown_and_counts_once(detent: Detent) -> None:
     with Browser(detent) as browser:
         page = browser.log_in(browser.authorize("app", scope="openid read"), "ada", "lovelace")
@@ -82,6 +88,7 @@ def test_attack_r16_consent_is_never_wider_than_shown_and_counts_once(detent: De
         assert_page(second)
 
 
+@pytest.mark.quick
 def test_attack_r16_a_second_answer_does_not_end_what_the_first_one_began(detent: Detent) -> None:
     with Browser(detent) as browser:
         login = browser.authorize("spa", prompt="login consent")
@@ -91,6 +98,7 @@ def test_attack_r16_a_second_answer_does_not_end_what_the_first_one_began(detent
         assert detent.refresh("spa", tokens["refresh_token"]).status_code == 200
 
 
+@pytest.mark.quick
 def test_attack_r16_a_native_app_is_never_answered_silently(detent: Detent) -> None:
     """RFC 8252 §8.6: whoever listens on the port gets nothing that no person saw."""
     with Browser(detent) as browser:
@@ -119,6 +127,7 @@ def test_attack_c11_a_code_is_void_once_its_person_left(tmp_path: Path, keys_fol
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
 
 
+@pytest.mark.quick
 def test_attack_k1_every_sign_in_gives_a_new_secret_and_the_old_one_is_dead(detent: Detent) -> None:
     with Browser(detent) as browser:
         browser.sign_in()
@@ -129,6 +138,7 @@ def test_attack_k1_every_sign_in_gives_a_new_secret_and_the_old_one_is_dead(dete
             assert_told(detent, before.authorize(prompt="none"), "login_required")
 
 
+@pytest.mark.quick
 def test_attack_k1_a_planted_cookie_is_not_the_one_that_signs_in(detent: Detent) -> None:
     with Browser(detent) as attacker, Browser(detent) as victim:
         attacker.sign_in(username="ada")
@@ -142,6 +152,7 @@ def test_attack_k1_a_planted_cookie_is_not_the_one_that_signs_in(detent: Detent)
         assert_told(detent, attacker.authorize(prompt="none"), "login_required")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("button", ["login", "cancel"])
 @pytest.mark.parametrize("csrf", [None, "", "0" * 32])
 def test_attack_k2_a_sign_in_form_without_its_token_is_refused(detent: Detent, button: str, csrf: str | None) -> None:
@@ -199,6 +210,7 @@ def test_attack_k3_a_forged_cookie_is_nobody_and_costs_no_read(detent: Detent, v
     assert "Test Person" not in answer.text
 
 
+@pytest.mark.quick
 def test_attack_k3_a_hundred_copies_of_a_cookie_are_none(detent: Detent) -> None:
     with Browser(detent) as browser:
         browser.sign_in()

@@ -54,6 +54,7 @@ def assert_told(detent: Detent, page: Page, error: str) -> None:
     assert (answer["error"], answer["state"], answer["iss"]) == (error, STATE, detent.issuer)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "change",
     [
@@ -84,12 +85,14 @@ LOOK_ALIKES = [
 ]  # fmt: skip
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("uri", LOOK_ALIKES)
 def test_attack_r2_rfc9700_4_1_3_no_look_alike_is_the_registered_uri(detent: Detent, uri: str) -> None:
     with Browser(detent) as browser:
         assert_page(browser.authorize("two", redirect_uri=uri))
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "uri",
     [
@@ -104,6 +107,7 @@ def test_attack_r3_rfc8252_7_3_the_loopback_exception_frees_the_port_and_nothing
         assert_page(browser.authorize("phone", redirect_uri=uri))
 
 
+@pytest.mark.quick
 def test_attack_r3_only_native_clients_may_vary_the_port(detent: Detent) -> None:
     with Browser(detent) as browser:
         assert browser.authorize("phone", redirect_uri="http://127.0.0.1:54321/cb").path == "/login"
@@ -111,6 +115,7 @@ def test_attack_r3_only_native_clients_may_vary_the_port(detent: Detent) -> None
         assert_page(browser.authorize("spa", redirect_uri="http://127.0.0.1:7778/callback"))
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "uri",
     [
@@ -133,6 +138,7 @@ def test_attack_r4_a_dot_in_a_registered_uri_is_a_dot(detent: Detent) -> None:
         assert_page(browser.authorize("two", redirect_uri="https://appXexample/cb"))
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "bad",
     [{"scope": "\x01"}, {"response_type": "token"}, {"request": "x"}, {"prompt": "none login"}, {"max_age": "-1"}],
@@ -208,6 +214,7 @@ def test_attack_r11_a_registered_query_never_makes_two_values_of_ours(detent: De
     assert dict(pairs)["x"] == " y"
 
 
+@pytest.mark.quick
 def test_attack_r12_rfc9207_2_iss_is_in_success_and_error_and_equals_the_metadata(detent: Detent) -> None:
     issuer = detent.http.get("/.well-known/openid-configuration").json()["issuer"]
     with Browser(detent) as browser:
@@ -363,6 +370,7 @@ def test_attack_r18_form_post_and_web_message_escape_what_they_carry(detent: Det
         assert posted.forms[0]["fields"]["iss"] == detent.issuer
 
 
+@pytest.mark.quick
 def test_attack_c5_only_a_confidential_client_with_its_own_switch_and_a_nonce_does_without_pkce(detent: Detent) -> None:
     without: dict[str, Any] = {"code_challenge": None, "code_challenge_method": None}
     with Browser(detent) as browser:
@@ -377,6 +385,7 @@ def test_attack_c5_only_a_confidential_client_with_its_own_switch_and_a_nonce_do
     assert detent.redeem_as("nopkce", code, code_verifier=None).status_code == 200
 
 
+@pytest.mark.quick
 def test_attack_c5_a_public_client_cannot_be_exempted(detent: Detent) -> None:
     keys: Any = detent.house.outside.keys
     public = client("x", "browser", keys, require_pkce=False)
@@ -384,6 +393,7 @@ def test_attack_c5_a_public_client_cannot_be_exempted(detent: Detent) -> None:
         checked_client(public, frozenset({"authorization_code", "refresh_token"}))
 
 
+@pytest.mark.quick
 def test_attack_c13_a_stolen_code_cannot_be_injected_into_another_sign_in(detent: Detent) -> None:
     """The challenge is the thief's own, so the victim's code does not fit it."""
     with Browser(detent) as victim:

@@ -1,6 +1,10 @@
 """No gap among the attack rows: each has a test named after it, or says where it is or why it has none yet."""
 
+import pytest
+
 from tests.attacks.rows import ELSEWHERE, ROWS, UNPROVED, proved
+
+pytestmark = pytest.mark.quick
 
 
 def test_every_attack_row_has_a_test_or_says_why_not() -> None:

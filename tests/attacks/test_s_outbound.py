@@ -21,6 +21,8 @@ from tests.published import Published, jwks
 from tests.serving import Detent, running
 from tests.webhooks.test_outbound import resolving
 
+pytestmark = pytest.mark.quick
+
 NAMED = "https://app.example/document"
 
 

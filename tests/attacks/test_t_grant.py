@@ -5,6 +5,8 @@ import pytest
 from tests.attacks.outcomes import assert_refused, ongoing
 from tests.serving import API, REPORTS, VAULT, Detent
 
+pytestmark = pytest.mark.quick
+
 detent = ongoing
 
 

@@ -26,6 +26,7 @@ KEY = "retry-key-of-22-chars-"
 KILLS = ("reuse_detected", "suspected", "revoked", "code_replayed")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("seconds_later", [1, 30, 60, 61, 600])
 @pytest.mark.parametrize("client", ["app", "cli"])
 def test_attack_t3_fapi2_5_3_2_1_9_a_lost_answer_is_asked_for_again_with_the_old_token(
@@ -45,6 +46,7 @@ def test_attack_t3_fapi2_5_3_2_1_9_a_lost_answer_is_asked_for_again_with_the_old
         assert_refused(detent.refresh(client, lost["refresh_token"]))
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("seconds_later", [1, 30, 600])
 @pytest.mark.parametrize("client", ["testclient", "spa"])
 def test_attack_t3_fapi2_5_3_2_1_9_a_strict_kind_retries_with_its_key(
@@ -61,6 +63,7 @@ def test_attack_t3_fapi2_5_3_2_1_9_a_strict_kind_retries_with_its_key(
     assert noticed(detent, *KILLS) == []
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(("key", "on_retry"), [("", ""), ("", KEY), (KEY, ""), (KEY, KEY[::-1]), (KEY[:21], KEY[:21])])
 def test_attack_t3_rfc9700_4_14_a_strict_kind_without_the_right_key_of_22_characters_is_killed(
     detent: Detent, key: str, on_retry: str
@@ -71,6 +74,7 @@ def test_attack_t3_rfc9700_4_14_a_strict_kind_without_the_right_key_of_22_charac
     assert_killed(detent, "testclient", [sent, answered])
 
 
+@pytest.mark.quick
 def test_attack_t3_rfc9700_4_14_a_constant_key_is_no_second_password(detent: Detent) -> None:
     chain = [signed_in(detent, "testclient")]
     for _ in range(2):

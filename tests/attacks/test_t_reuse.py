@@ -18,6 +18,8 @@ from tests.attacks.outcomes import (
 )
 from tests.serving import API, Detent, running
 
+pytestmark = pytest.mark.quick
+
 detent = ongoing
 
 DAY = 86400

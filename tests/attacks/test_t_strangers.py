@@ -19,6 +19,7 @@ OWNERS = ("testclient", "app")
 EVERYBODY = ("testclient", "app", "other", "web", "cli", "spa", "machine")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("presented", ["live", "consumed"])
 @pytest.mark.parametrize(
     ("owner", "thief"), [(owner, thief) for owner in OWNERS for thief in EVERYBODY if thief != owner]
@@ -66,6 +67,7 @@ def test_attack_t12_rfc6749_6_a_confidential_client_proves_itself_before_anythin
     assert_unharmed(detent, "testclient", chain)
 
 
+@pytest.mark.quick
 def test_attack_t12_rfc6749_2_3_no_client_at_all_or_two_of_them(detent: Detent) -> None:
     chain = chained(detent, "testclient", 2)
     form = {"grant_type": "refresh_token", "refresh_token": chain[0]["refresh_token"]}
@@ -189,6 +191,7 @@ def all_told(tokens: dict[str, str], ask: Callable[[str], httpx.Response]) -> se
     return {told(ask(token)) for token in tokens.values()}
 
 
+@pytest.mark.quick
 def test_attack_t21_rfc7662_4_another_client_cannot_tell_what_became_of_a_token(
     detent: Detent, owner: str, tokens: dict[str, str]
 ) -> None:
@@ -208,6 +211,7 @@ def test_attack_t21_rfc7662_4_another_client_cannot_tell_what_became_of_a_token(
     assert detent.refresh(owner, tokens["live"]).status_code == 200
 
 
+@pytest.mark.quick
 def test_attack_t21_rfc6749_5_2_the_client_itself_is_told_one_thing_about_all_that_is_dead(
     detent: Detent, owner: str, tokens: dict[str, str]
 ) -> None:
@@ -218,6 +222,7 @@ def test_attack_t21_rfc6749_5_2_the_client_itself_is_told_one_thing_about_all_th
     assert len(noticed(detent, "reuse_detected")) == 2, "the consumed one was recognised all the same"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("owner", ["testclient"], indirect=True)
 @pytest.mark.parametrize("auth", [None, ("testclient", "wrong")])
 def test_attack_t21_rfc7662_4_without_the_clients_secret_its_tokens_look_alike(

@@ -72,6 +72,7 @@ def redeemed(detent: Detent, phone: Browser) -> tuple[dict[str, Any], dict[str, 
 # As it is meant
 
 
+@pytest.mark.quick
 def test_rfc8628_3_2_a_device_is_told_what_to_show_and_how_often_to_ask(home: Detent) -> None:
     asked = begun(home)
     assert set(asked) == {
@@ -85,6 +86,7 @@ def test_rfc8628_3_2_a_device_is_told_what_to_show_and_how_often_to_ask(home: De
     assert GRANT_TYPE in published["grant_types_supported"]
 
 
+@pytest.mark.quick
 def test_rfc8628_3_4_once_its_person_said_yes_the_device_gets_its_tokens(home: Detent, phone: Browser) -> None:
     asked = begun(home)
     assert_refused(polled(home, asked), "authorization_pending")
@@ -191,6 +193,7 @@ def test_attack_v2_rfc8628_3_5_expired_and_denied_are_told_with_400(home: Detent
     assert typed(phone, late).status == 422
 
 
+@pytest.mark.quick
 def test_attack_v3_rfc8628_3_4_of_many_redemptions_one_succeeds(home: Detent, phone: Browser) -> None:
     asked = begun(home)
     allowed(phone, asked)
@@ -203,6 +206,7 @@ def test_attack_v3_rfc8628_3_4_of_many_redemptions_one_succeeds(home: Detent, ph
     assert again.json()["error"] in ("invalid_grant", "slow_down")
 
 
+@pytest.mark.quick
 def test_attack_v3_a_second_redemption_ends_what_the_first_one_began(home: Detent, phone: Browser) -> None:
     asked, tokens = redeemed(home, phone)
     assert_refused(polled(home, asked))
@@ -210,6 +214,7 @@ def test_attack_v3_a_second_redemption_ends_what_the_first_one_began(home: Deten
     assert home.introspect(tokens["access_token"]) == {"active": False}
 
 
+@pytest.mark.quick
 def test_attack_v3_another_client_gets_nothing_for_it(home: Detent, phone: Browser) -> None:
     asked = begun(home)
     allowed(phone, asked)
@@ -219,6 +224,7 @@ def test_attack_v3_another_client_gets_nothing_for_it(home: Detent, phone: Brows
     assert polled(home, asked).status_code == 200
 
 
+@pytest.mark.quick
 def test_attack_v4_only_the_session_that_was_shown_the_device_can_allow_it(home: Detent, phone: Browser) -> None:
     asked = begun(home)
     page = typed(phone, asked)
@@ -235,6 +241,7 @@ def test_attack_v4_only_the_session_that_was_shown_the_device_can_allow_it(home:
     assert_refused(polled(home, asked), "authorization_pending")
 
 
+@pytest.mark.quick
 def test_attack_v4_a_form_of_another_site_allows_nothing(home: Detent, phone: Browser) -> None:
     asked = begun(home)
     page = typed(phone, asked)

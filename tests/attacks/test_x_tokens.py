@@ -53,6 +53,7 @@ def test_attack_x1_rfc7662_2_1_an_outsider_learns_nothing_by_introspection(
         assert answer.headers["www-authenticate"].startswith("Basic ")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("resource", [API, VAULT])
 def test_attack_x1_rfc7662_4_who_is_not_concerned_is_told_inactive_and_nothing_else(
     standing: Detent, resource: str
@@ -71,6 +72,7 @@ def test_attack_x1_rfc7662_4_who_is_not_concerned_is_told_inactive_and_nothing_e
     assert written(standing) == before
 
 
+@pytest.mark.quick
 def test_attack_x1_a_token_in_the_url_is_refused_and_get_is_no_method(standing: Detent) -> None:
     token = standing.sign_in()["access_token"]
     in_url = standing.http.post(f"/oauth/introspect?token={token}", auth=("testclient", SECRET), data={"x": "y"})
@@ -83,6 +85,7 @@ def test_attack_x1_a_token_in_the_url_is_refused_and_get_is_no_method(standing: 
 # X2: revocation
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("stranger", ["other", "web", "machine", "app", "cli", "spa"])
 @pytest.mark.parametrize("owner", ["testclient", "app", "cli"])
 def test_attack_x2_rfc7009_2_1_nobody_revokes_another_clients_tokens(
@@ -138,6 +141,7 @@ def test_attack_x2_rfc7009_2_1_a_wrong_hint_hides_no_token(standing: Detent, cli
     assert standing.refresh(client, second["refresh_token"]).status_code == 200, "this one access token only"
 
 
+@pytest.mark.quick
 def test_attack_x2_a_forged_token_revokes_nothing(standing: Detent, keys_folder: Path) -> None:
     forge = Forge(standing, keys_folder)
     front, payload, signature = forge.genuine.split(".")
@@ -187,6 +191,7 @@ def other_kinds(detent: Detent, forge: Forge) -> dict[str, str]:
     }
 
 
+@pytest.mark.quick
 def test_attack_x4_rfc9068_4_no_other_token_is_accepted_as_an_access_token(standing: Detent, keys_folder: Path) -> None:
     for name, token in other_kinds(standing, Forge(standing, keys_folder)).items():
         for path in ("/secret", "/opaque/secret"):
@@ -198,6 +203,7 @@ def test_attack_x4_rfc9068_4_no_other_token_is_accepted_as_an_access_token(stand
             assert standing.introspect(token) == {"active": False}, name
 
 
+@pytest.mark.quick
 def test_attack_x4_a_refresh_token_is_never_called_a_bearer_token(standing: Detent) -> None:
     """An API that asks about a refresh token must not take the answer for an access token's (RFC 7662 §2.2)."""
     told = standing.introspect(standing.sign_in()["refresh_token"])
@@ -205,6 +211,7 @@ def test_attack_x4_a_refresh_token_is_never_called_a_bearer_token(standing: Dete
     assert "aud" not in told
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("client", ["testclient", "app"])
 def test_attack_x4_rfc8725_3_11_no_other_token_is_accepted_as_a_refresh_token_or_a_code(
     standing: Detent, keys_folder: Path, client: str
@@ -239,6 +246,7 @@ def test_attack_x4_rfc8725_3_11_no_other_token_is_accepted_as_a_refresh_token_or
     assert standing.refresh(client, mine["refresh_token"]).status_code == 200
 
 
+@pytest.mark.quick
 def test_attack_x4_an_access_token_opens_only_the_apis_that_it_names(standing: Detent) -> None:
     for_api, for_vault = standing.sign_in(resource=API), standing.sign_in(resource=VAULT)
     plain = standing.sign_in("app", scope="openid", resource=())

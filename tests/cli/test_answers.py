@@ -11,6 +11,8 @@ from detent.cli import main
 from detent.cli.operation import facts, table
 from tests.cli.conftest import Cli
 
+pytestmark = pytest.mark.quick
+
 
 def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     context = click.Context(group)

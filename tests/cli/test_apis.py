@@ -4,6 +4,8 @@ import pytest
 
 from tests.cli.conftest import Cli
 
+pytestmark = pytest.mark.quick
+
 API = "https://api.example/"
 
 

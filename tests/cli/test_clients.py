@@ -10,6 +10,7 @@ from tests.cli.conftest import Cli
 API = "https://api.example/"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("kind", ["browser", "native", "cli"])
 def test_rfc7591_a_public_client_gets_an_id_and_no_secret(kind: str, cli: Cli) -> None:
     added = cli.json("client", "add", "--kind", kind, "--name", "App", "--redirect-uri", "http://127.0.0.1:3000/cb")
@@ -19,6 +20,7 @@ def test_rfc7591_a_public_client_gets_an_id_and_no_secret(kind: str, cli: Cli) -
     assert cli.json("client", "show", added["client_id"]) == added
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("kind", ["web", "machine"])
 def test_rfc7591_a_confidential_client_gets_a_secret_that_is_shown_once_and_not_kept(kind: str, cli: Cli) -> None:
     added = cli.json("client", "add", "--kind", kind)
@@ -31,6 +33,7 @@ def test_rfc7591_a_confidential_client_gets_a_secret_that_is_shown_once_and_not_
     assert secret.encode() not in cli.everything()
 
 
+@pytest.mark.quick
 def test_a_client_is_what_was_asked_for(cli: Cli) -> None:
     cli("api", "add", API, "--scope", "read", "--scope", "write")
     added = cli.json(
@@ -53,6 +56,7 @@ def test_a_client_is_what_was_asked_for(cli: Cli) -> None:
     assert all(knob["overridden"] for knob in added["policy"].values())
 
 
+@pytest.mark.quick
 def test_rfc7591_2_what_people_are_shown_and_where_the_browser_may_go_can_be_chosen_and_changed(cli: Cli) -> None:
     pages = {name: f"https://app.example/{name}" for name in ("client_uri", "logo_uri", "policy_uri", "tos_uri")}
     flags = [text for name, url in pages.items() for text in (f"--{name.replace('_', '-')}", url)]
@@ -93,6 +97,7 @@ def test_show_says_which_values_are_the_kinds_and_by_which_clause(cli: Cli) -> N
     assert f"idle 2592000 s its kind ({KINDS['native'].clause})" in told
 
 
+@pytest.mark.quick
 def test_a_refresh_strategy_is_chosen_shown_and_refused_where_it_is_not_safe(cli: Cli) -> None:
     added = cli.json("client", "add", "--kind", "web", "--refresh-strategy", "short_lived")
     assert added["refresh_strategy"] == cli.stored(added["client_id"]).refresh_strategy == "short_lived"
@@ -203,6 +208,7 @@ def test_a_public_client_has_no_secret_to_rotate(cli: Cli) -> None:
     assert (code, told) == ("invalid_client_metadata", "A native client is public: it has no secret.")
 
 
+@pytest.mark.quick
 def test_a_removed_client_is_gone(cli: Cli) -> None:
     client_id = cli.json("client", "add", "--kind", "native")["client_id"]
     assert cli.json("client", "remove", client_id) == {"client_id": client_id, "removed": True}

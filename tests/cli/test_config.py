@@ -3,9 +3,13 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from detent.cli.config import page
 from detent.settings.declared import DECLARED, FILE_NAME
 from tests.cli.conftest import Cli
+
+pytestmark = pytest.mark.quick
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 

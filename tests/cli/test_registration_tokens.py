@@ -1,6 +1,10 @@
 """`detent registration-token …`: made, shown once, listed without the token, and revoked."""
 
+import pytest
+
 from tests.cli.conftest import Cli
+
+pytestmark = pytest.mark.quick
 
 
 def test_a_registration_token_is_shown_once_listed_and_revoked(cli: Cli) -> None:

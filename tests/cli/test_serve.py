@@ -12,6 +12,8 @@ from detent.settings.declared import FILE_NAME
 from detent.system import SystemEntropy
 from tests.cli.conftest import Cli, process
 
+pytestmark = pytest.mark.quick
+
 ISSUER = "https://id.example/"
 SAFE = ("serve", "--issuer", ISSUER, "--port", "0")
 

@@ -2,9 +2,13 @@
 
 import re
 
+import pytest
+
 from detent.core.people import CLAIMS_OF_SCOPE
 from tests.conformance.relying_party import RelyingParty
 from tests.serving import Detent
+
+pytestmark = pytest.mark.quick
 
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.conformance.modules import PLANS, SIZES, Variant, name_of_test
 
+pytestmark = pytest.mark.quick
+
 # What a test is run with says for which clients it stands; without either it is about the server alone.
 CLIENTS: dict[str, Callable[[Variant], bool]] = {
     "party": lambda variant: True,

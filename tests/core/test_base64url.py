@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from detent.core.base64url import base64url, from_base64url
 
+pytestmark = pytest.mark.quick
+
 
 @given(st.binary(max_size=80))
 def test_rfc7515_2_bytes_come_back_and_are_spelt_as_others_spell_them(raw: bytes) -> None:

@@ -24,6 +24,8 @@ from detent.core.family import revoke
 from detent.core.ids import ClientId, Subject
 from detent.testing.factories import NOW, a_client, a_family, a_record, a_user
 
+pytestmark = pytest.mark.quick
+
 DEAD = revoke(a_family(), "user", NOW)
 assert DEAD
 ENDING: list[Part] = [

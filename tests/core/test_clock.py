@@ -52,6 +52,7 @@ def test_fault_f7_a_clock_that_stood_still_while_time_passed_holds_nothing_up(pa
     assert clock.now() == START + passes
 
 
+@pytest.mark.quick
 def test_a_second_begins_when_the_clock_says_so_however_often_it_is_asked() -> None:
     dials = Dials(START + 0.25)
     clock = dials.clock()
@@ -60,6 +61,7 @@ def test_a_second_begins_when_the_clock_says_so_however_often_it_is_asked() -> N
         dials.pass_by(0.25 if quarter % 7 else 1.75)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("step", [FOLLOWED, -FOLLOWED, 0.5, -0.5])
 def test_a_small_correction_is_followed_and_never_backwards(step: float) -> None:
     dials = Dials()
@@ -83,6 +85,7 @@ def test_fault_f7_a_clock_that_steps_back_every_day_is_right_every_day() -> None
         said = now
 
 
+@pytest.mark.quick
 def test_a_machine_that_stood_still_catches_up_once_its_clock_stayed_ahead() -> None:
     dials = Dials()
     clock = dials.clock()
@@ -115,6 +118,7 @@ def test_fault_f7_time_never_falls_whatever_is_done_to_the_clock(done: list[tupl
     assert all(before <= after for before, after in itertools.pairwise(said))
 
 
+@pytest.mark.quick
 def test_a_start_goes_on_from_the_latest_time_of_the_store() -> None:
     dials = Dials()
     clock = dials.clock()

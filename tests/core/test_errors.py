@@ -3,11 +3,14 @@
 import re
 import string
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from detent.core import errors
 from detent.core.errors import OAuthError
+
+pytestmark = pytest.mark.quick
 
 
 def _tree(cls: type[OAuthError]) -> list[type[OAuthError]]:

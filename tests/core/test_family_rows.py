@@ -34,6 +34,8 @@ from detent.core.policy import Overrides, RefreshPolicy, effective_policy
 from detent.testing.clock import ManualClock
 from detent.testing.factories import NOW, a_family
 
+pytestmark = pytest.mark.quick
+
 STRICT = effective_policy("browser", Overrides())
 NATIVE = effective_policy("native", Overrides())
 CLI = effective_policy("cli", Overrides())

@@ -35,6 +35,8 @@ from detent.core.family import (
 from detent.core.ids import ClientId, FamilyKey, Instant, Seconds, Subject
 from detent.core.policy import OnReuse, RefreshPolicy
 
+pytestmark = pytest.mark.quick
+
 NOW = Instant(1_800_000_000)
 OVERLAP, IDLE = 60, 1_000
 ABSOLUTE = Instant(NOW + 5_000)

@@ -34,6 +34,8 @@ from detent.core.ids import Instant, Seconds
 from detent.core.policy import Overrides, effective_policy
 from detent.testing.factories import NOW, a_family
 
+pytestmark = pytest.mark.quick
+
 NATIVE, CLI, WEB = (effective_policy(kind, Overrides()) for kind in ("native", "cli", "web"))
 THEN: Final = Instant(NOW - 3600)
 HERE, THERE = Origin(b"\x01agent", "192.0.2.0/24"), Origin(b"\x02agent", "203.0.113.0/24")

@@ -24,6 +24,8 @@ from detent.core.interaction import (
 )
 from detent.core.session import Session, SessionPolicy, new_life, why_session_over
 
+pytestmark = pytest.mark.quick
+
 NOW = Instant(1_790_000_000)
 HTTPS = "https://app.example/callback"
 ALICE = Session(

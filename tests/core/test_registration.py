@@ -11,6 +11,8 @@ from detent.core.errors import InvalidClientMetadata
 from detent.core.ids import ClientId, Instant
 from detent.core.policy import KINDS, ClientKind, Overrides, effective_policy
 
+pytestmark = pytest.mark.quick
+
 GRANTS = frozenset({"authorization_code", "refresh_token", "client_credentials"})
 SPA = Client(
     ClientId("spa"),

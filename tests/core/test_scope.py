@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from detent.core.errors import InvalidScope
 from detent.core.scope import MAX_SCOPES, narrow, parse_scope
 
+pytestmark = pytest.mark.quick
+
 names = st.lists(st.sampled_from(["read", "write", "admin", "openid"]), max_size=6)
 
 

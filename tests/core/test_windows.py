@@ -1,7 +1,11 @@
 """Counting in windows of time: what waits, for how long, and what is forgotten."""
 
+import pytest
+
 from detent.core.ids import Instant
 from detent.core.windows import Windows
+
+pytestmark = pytest.mark.quick
 
 
 def at(seconds: int) -> Instant:

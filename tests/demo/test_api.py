@@ -5,6 +5,8 @@ import pytest
 
 from detent.demo.api import demo_api
 
+pytestmark = pytest.mark.quick
+
 ORIGIN = "http://127.0.0.1:3000"
 ISSUER = "http://127.0.0.1:9400/"
 

@@ -17,6 +17,8 @@ import pytest
 
 from detent.demo.browser_app import browser_app
 
+pytestmark = pytest.mark.quick
+
 ORIGIN = "http://127.0.0.1:3000"
 ISSUER, API, AUDIENCE = "http://127.0.0.1:9400/", "http://127.0.0.1:9401/", "https://demo-api.example/"
 PAGES = ("/", "/callback", "/signed-out", "/silent", "/privacy")

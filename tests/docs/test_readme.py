@@ -11,6 +11,8 @@ import pytest
 
 from tests.mission.rows import proofs
 
+pytestmark = pytest.mark.quick
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 

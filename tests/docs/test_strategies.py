@@ -8,6 +8,8 @@ import pytest
 from detent.core.policy import DAY, HOUR, MINUTE, Overrides, effective_policy
 from detent.testing.strategies.figures import tables, with_figures
 
+pytestmark = pytest.mark.quick
+
 PAGE = Path(__file__).parents[2] / "docs" / "strategies.md"
 
 

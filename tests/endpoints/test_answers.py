@@ -11,6 +11,8 @@ from tests.attacks.outcomes import assert_refused, signed_in
 from tests.mission.test_a_tokens import claims_of
 from tests.serving import API, REDIRECT_URI, SECRET, VAULT, VERIFIER, Detent
 
+pytestmark = pytest.mark.quick
+
 PASSWORD = {"grant_type": "password", "username": "test", "password": "test"}
 Ask = Callable[[Detent], httpx.Response]
 

@@ -42,6 +42,7 @@ def test_openid_core_5_5_a_claim_is_told_where_it_was_asked_for_and_on_every_ref
         assert there["scope"] == "openid read", "the scope is what it was"
 
 
+@pytest.mark.quick
 def test_openid_core_5_5_1_a_claim_that_is_wanted_with_another_value_is_left_out(standing: Detent) -> None:
     with Browser(standing) as browser:
         asked = asking(
@@ -67,6 +68,7 @@ def test_openid_core_3_1_2_4_people_are_asked_leave_for_what_is_asked_by_name(de
         )
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "claims", ["{", "[]", '"x"', '{"userinfo": {"email": 1}}', '{"id_token": []}', "[" * 4000, " " * 4097]
 )
@@ -77,6 +79,7 @@ def test_openid_core_5_5_what_is_no_claims_request_is_an_error_for_the_client(st
     assert "claims" in answer["error_description"]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "claims",
     [
@@ -97,6 +100,7 @@ def test_openid_core_5_5_what_is_not_known_is_ignored_and_nothing_but_standard_c
     assert {"auth_time", "amr", "acr"} <= claims_of(plain["id_token"]).keys()
 
 
+@pytest.mark.quick
 def test_openid_core_5_5_without_openid_it_is_no_request_for_claims(standing: Detent) -> None:
     with Browser(standing) as browser:
         tokens = browser.tokens(scope="read", claims=asking(id_token={"email": None}))

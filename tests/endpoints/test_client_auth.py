@@ -16,6 +16,8 @@ from detent.system import SystemEntropy
 from tests.attacks.outcomes import assert_refused, assert_unharmed, signed_in
 from tests.serving import SECRET, START, Detent, client
 
+pytestmark = pytest.mark.quick
+
 DOORS = ("/oauth/token", "/oauth/revoke", "/oauth/introspect")
 FORM = {"grant_type": "client_credentials", "token": "x"}
 ODD_ID, ODD_SECRET = "odd/client+id%20&=", "colon:plus+percent%41 äöü🎈&="

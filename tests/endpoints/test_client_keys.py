@@ -17,6 +17,8 @@ from detent.web.outbound import LOOPBACK, MAX_ANSWER_BYTES, Outbound
 from tests.published import Published, jwks, key
 from tests.serving import START, Detent, client
 
+pytestmark = pytest.mark.quick
+
 FIRST, SECOND = key("first"), key("second")
 
 

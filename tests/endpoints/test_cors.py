@@ -72,6 +72,7 @@ ANSWERS: dict[str, tuple[int, Ask]] = {
 }  # fmt: skip
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("what", ANSWERS)
 def test_a_registered_origin_reads_successes_and_errors(standing: Detent, what: str) -> None:
     status, ask = ANSWERS[what]
@@ -94,6 +95,7 @@ def test_attack_k9_no_other_origin_reads_an_answer(standing: Detent, what: str, 
     assert "origin" in answer.headers["vary"].lower()
 
 
+@pytest.mark.quick
 def test_one_clients_origin_is_not_anothers(standing: Detent) -> None:
     for client in ("app", "cli", "web", "testclient"):
         mine = standing.sign_in(client)
@@ -141,6 +143,7 @@ def test_public_documents_are_for_everybody(standing: Detent, path: str, origin:
 WANTED = "authorization, content-type, dpop, auth0-client"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("origin", [ORIGIN, "https://other.example", "null"])
 @pytest.mark.parametrize("path", FOR_CLIENTS)
 def test_a_preflight_lets_the_question_through_and_no_credentials(standing: Detent, path: str, origin: str) -> None:

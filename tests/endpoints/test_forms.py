@@ -26,6 +26,7 @@ def posted(
     )
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("kind", [*KINDS, "Application/JSON; charset=UTF-8", f"{FORM.upper()};charset=utf-8"])
 def test_token_revocation_and_introspection_take_form_and_json_alike(standing: Detent, kind: str) -> None:
     sort = JSON if "json" in kind.lower() else FORM
@@ -107,6 +108,7 @@ def test_audience_is_another_name_for_resource(standing: Detent, parameter: str)
     assert_refused(unknown, "invalid_target")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("kind", KINDS)
 def test_rfc6749_3_2_unknown_parameters_are_ignored_and_names_have_one_case(standing: Detent, kind: str) -> None:
     unknown = [("foo", "bar"), ("Scope", "nonsense"), ("SCOPE", "x"), ("grant-type", "x"), ("a.b", "c"), ("é", "ü")]
@@ -115,6 +117,7 @@ def test_rfc6749_3_2_unknown_parameters_are_ignored_and_names_have_one_case(stan
     assert answer.json()["scope"] == "read"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["grant_type", "scope", "resource", "audience", "username", "client_id"])
 def test_rfc6749_3_2_a_parameter_in_body_and_url_is_refused(standing: Detent, name: str, kind: str) -> None:

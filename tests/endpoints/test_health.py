@@ -7,6 +7,8 @@ import pytest
 from tests.attacks.outcomes import assert_refused
 from tests.serving import Detent, running
 
+pytestmark = pytest.mark.quick
+
 PUBLIC = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/.well-known/jwks.json")
 
 

@@ -46,6 +46,7 @@ def code(detent: Detent, client: str, **change: Any) -> str:
     return detent.code(client, authorization=authorization, **change)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("client", ["app", "spa", "web", "cli"])
 def test_openid_core_12_2_an_id_token_on_every_refresh_unchanged_but_for_its_time(detent: Detent, client: str) -> None:
     first = detent.redeem(client, code(detent, client, nonce="n-0S6_WzA2Mj")).json()
@@ -80,6 +81,7 @@ def test_a_repeat_and_a_kept_token_bring_an_id_token_too(detent: Detent) -> None
         assert verified(detent, "app", tokens["id_token"])["sub"] == detent.user("test").subject
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("scope", ["read", "openid", "openid read", "write"])
 def test_a_narrowed_refresh_brings_an_id_token_since_openid_was_granted(standing: Detent, scope: str) -> None:
     first = standing.sign_in("web", scope=SCOPE)

@@ -13,6 +13,8 @@ from detent.testing.server import Loopback
 from tests.browsing import Browser, request_of
 from tests.serving import API, REDIRECT_URI, VERIFIER, Detent, running
 
+pytestmark = pytest.mark.quick
+
 INSERTED = "/.well-known/oauth-authorization-server/id"
 
 

@@ -43,6 +43,7 @@ def signing(standing: Detent) -> Signing:
 OUTSIDE: dict[str, Any] = {name: None for name in request_of() if name not in ("client_id",)}
 
 
+@pytest.mark.quick
 def test_rfc9101_5_what_is_signed_is_the_request(signing: Signing) -> None:
     with Browser(signing.detent) as browser:
         answer = browser.sign_in(signing.name, request=signing.object(state="signed"), **OUTSIDE)
@@ -63,6 +64,7 @@ def test_rfc9101_6_3_of_an_object_by_its_type_nothing_beside_it_counts(signing: 
         assert "state" not in answer
 
 
+@pytest.mark.quick
 def test_rfc9101_10_5_a_client_that_must_sign_may_ask_in_no_other_way(standing: Detent) -> None:
     must = Signing(standing, kind="web", extra={"require_signed_request_object": True})
     with Browser(standing) as browser:
@@ -94,6 +96,7 @@ REFUSED: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("why", REFUSED)
 def test_rfc9101_6_2_an_object_that_cannot_be_is_refused(signing: Signing, why: str) -> None:
     change: dict[str, Any] = {name: signing.name if value == "NAME" else value for name, value in REFUSED[why].items()}
@@ -102,6 +105,7 @@ def test_rfc9101_6_2_an_object_that_cannot_be_is_refused(signing: Signing, why: 
     assert answer["error"] == "invalid_request_object", answer
 
 
+@pytest.mark.quick
 def test_rfc8725_3_1_only_the_clients_own_key_signs(standing: Detent, signing: Signing) -> None:
     other = key("mine")
     claims = {"iss": signing.name, "aud": standing.issuer, **request_of(signing.name)}

@@ -61,12 +61,14 @@ def test_wire_rule_2_the_set_is_rsa_only_until_an_api_chooses_otherwise(
         assert claims_by_published_keys(fresh, token, "RS256") == parts_of(token)[1]
 
 
+@pytest.mark.quick
 def test_every_key_of_the_set_says_what_it_is_for(standing: Detent) -> None:
     for key in published(standing):
         assert {"kty", "kid", "use", "alg"} <= key.keys()
         assert key["use"] == ("enc" if key["alg"] in OWN_ALGS else "sig")
 
 
+@pytest.mark.quick
 def test_the_next_key_is_published_before_it_signs(standing: Detent) -> None:
     signing = parts_of(standing.sign_in()["access_token"])[0]["kid"]
     kids = [key["kid"] for key in published(standing) if key["alg"] == "RS256"]

@@ -34,6 +34,7 @@ def profiled(
         yield served
 
 
+@pytest.mark.quick
 def test_rfc8414_3_both_documents_are_one(profiled: Detent) -> None:
     oauth = profiled.http.get(WELL_KNOWN[1])
     assert oauth.headers["content-type"] == "application/json"
@@ -46,6 +47,7 @@ def test_rfc8414_3_both_documents_are_one(profiled: Detent) -> None:
         assert openid.status_code == 404
 
 
+@pytest.mark.quick
 def test_no_route_that_has_a_name_is_missing_and_none_is_invented(profiled: Detent) -> None:
     routes = profiled.house.registry.routes.values()
     named = {route.metadata: profiled.issuer + route.path.removeprefix("/") for route in routes if route.metadata}
@@ -58,6 +60,7 @@ def test_no_route_that_has_a_name_is_missing_and_none_is_invented(profiled: Dete
     )
 
 
+@pytest.mark.quick
 def test_every_member_has_somebody_who_drives_it(profiled: Detent) -> None:
     told = document(profiled).keys()
     assert told <= DRIVEN.keys()

@@ -15,6 +15,8 @@ from tests.mission.test_a_tokens import claims_of
 from tests.proving import Holder
 from tests.serving import SECRET, VERIFIER, Detent
 
+pytestmark = pytest.mark.quick
+
 PAR = "/oauth/par"
 NOTHING: dict[str, Any] = {name: None for name in request_of() if name != "client_id"}
 

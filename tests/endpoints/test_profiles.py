@@ -15,6 +15,8 @@ from tests.browsing import Browser
 from tests.mission.test_a_tokens import claims_of
 from tests.serving import API, Detent, client, running
 
+pytestmark = pytest.mark.quick
+
 
 @contextmanager
 def served(name: ProfileName, folder: Path, keys_folder: Path) -> Iterator[Detent]:

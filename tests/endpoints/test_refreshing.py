@@ -42,6 +42,7 @@ def row_becomes(detent: Detent, refresh_token: str, client: str, **fields: Any) 
     detent.apply(ReplaceFamily(msgspec.structs.replace(family, version=family.version + 1, **fields)))
 
 
+@pytest.mark.quick
 def test_rfc6749_5_2_a_refresh_without_a_refresh_token_is_told_what_is_missing(detent: Detent) -> None:
     answer = detent.token(grant_type="refresh_token")
     assert_refused(answer, "invalid_request")
@@ -132,6 +133,7 @@ def test_a_parent_is_repeated_so_often_in_a_minute_and_then_after_a_wait(detent:
     detent.refreshed("testclient", successor)
 
 
+@pytest.mark.quick
 def test_a_retry_key_is_at_rest_as_its_digest_and_a_short_one_counts_as_none(detent: Detent) -> None:
     token = detent.sign_in()["refresh_token"]
     for key, stored in (
@@ -168,6 +170,7 @@ def test_rfc6749_6_the_family_remembers_what_less_was_asked_for_and_the_audit_lo
     assert not [event for event in detent.sink.events if event.name == "narrowed"]
 
 
+@pytest.mark.quick
 def test_a_reuse_is_told_once_to_the_audit_log_and_the_sink_with_its_support_id(detent: Detent) -> None:
     first = detent.sign_in()["refresh_token"]
     detent.refreshed("testclient", first)
@@ -201,6 +204,7 @@ def test_a_refresh_slides_the_session_that_its_family_ends_with_and_no_other(det
         assert slid.life.last_used_at == detent.clock.now()
 
 
+@pytest.mark.quick
 def test_a_family_without_a_session_slides_none(detent: Detent) -> None:
     token = detent.sign_in("app")["refresh_token"]
     seen = written(detent)
@@ -226,6 +230,7 @@ def test_a_refresh_after_the_idle_life_of_its_session_is_refused(detent: Detent)
     assert_refused(detent.refresh("app", bound["refresh_token"]))
 
 
+@pytest.mark.quick
 def test_a_jwt_refresh_token_goes_to_the_strategy_that_made_it_and_ours_never_does(detent: Detent) -> None:
     app = App(detent, "allowlist")
     tokens = app.sign_in()
@@ -243,6 +248,7 @@ def counted(detent: Detent) -> dict[tuple[str, str], int]:
     return {(outcome, reason): int(count) for outcome, reason, count in found}
 
 
+@pytest.mark.quick
 def test_m11_a_refresh_is_counted_once_by_what_became_of_it(detent: Detent) -> None:
     mine = detent.sign_in()["refresh_token"]
     detent.refreshed("testclient", mine)
@@ -255,6 +261,7 @@ def test_m11_a_refresh_is_counted_once_by_what_became_of_it(detent: Detent) -> N
     assert counted(detent)["refused", "not_ours"] == 1
 
 
+@pytest.mark.quick
 def test_the_last_generation_is_never_handed_out(detent: Detent) -> None:
     first = detent.sign_in()["refresh_token"]
     row_becomes(detent, first, "testclient", generation=MAX_GENERATION - 1)
@@ -263,6 +270,7 @@ def test_the_last_generation_is_never_handed_out(detent: Detent) -> None:
     assert detent.family(first).generation == MAX_GENERATION - 1
 
 
+@pytest.mark.quick
 def test_attack_f9_an_answer_that_writes_nothing_is_not_given_before_the_store_confirms_what_it_tells(
     detent: Detent,
 ) -> None:

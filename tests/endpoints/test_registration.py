@@ -65,11 +65,13 @@ def anybody(tmp_path: Path, keys_folder: Path) -> Iterator[Registering]:
         yield Registering(served)
 
 
+@pytest.mark.quick
 def test_attack_m3_registration_is_off_unless_it_is_switched_on(standing: Detent) -> None:
     assert standing.http.post(PATH, json=WEB).status_code == 404
     assert "registration_endpoint" not in standing.http.get("/.well-known/openid-configuration").json()
 
 
+@pytest.mark.quick
 def test_rfc7591_3_an_initial_access_token_registers_as_often_as_it_may(by_token: Registering) -> None:
     token = by_token.token(uses=2)
     for _ in range(2):
@@ -79,6 +81,7 @@ def test_rfc7591_3_an_initial_access_token_registers_as_often_as_it_may(by_token
     assert [by_token.ask(WEB, unlimited).status_code for _ in range(3)] == [201] * 3
 
 
+@pytest.mark.quick
 def test_rfc7591_3_without_a_good_token_nobody_registers(by_token: Registering) -> None:
     good = by_token.token()
     for bad in (None, "x", good[:-1], good + "x", good.replace("_", "-"), "dtit_", "dtit__", "dtit_a_b"):
@@ -126,6 +129,7 @@ KINDS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(("metadata", "kind"), KINDS)
 def test_rfc7591_2_what_a_client_says_makes_it_a_kind(by_token: Registering, metadata: Any, kind: str) -> None:
     told = by_token.register(by_token.token(), **metadata)
@@ -136,6 +140,7 @@ def test_rfc7591_2_what_a_client_says_makes_it_a_kind(by_token: Registering, met
     assert stored.web_origins == (("https://app.example",) if kind == "browser" else ())
 
 
+@pytest.mark.quick
 def test_rfc7591_3_2_1_all_that_is_registered_is_told(by_token: Registering) -> None:
     whole = {
         **WEB,
@@ -233,6 +238,7 @@ def test_rfc7591_3_2_2_what_cannot_be_is_refused_by_name(by_token: Registering, 
     assert_refused(by_token.ask({**WEB, **change}, by_token.token()), error)
 
 
+@pytest.mark.quick
 def test_rfc7591_3_1_only_a_json_object_is_read(by_token: Registering) -> None:
     token = by_token.token()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -297,6 +303,7 @@ def test_what_the_operator_alone_says_is_neither_told_nor_taken_away_by_a_change
         assert "require_nonce" not in public.extra
 
 
+@pytest.mark.quick
 def test_rfc7592_2_a_client_reads_changes_and_removes_its_registration(by_token: Registering) -> None:
     told = by_token.register(by_token.token(), **WEB, contacts=["a@app.example"], software_version="1")
     known = {name: value for name, value in told.items() if not name.startswith("client_secret")}
@@ -336,6 +343,7 @@ def test_rfc7592_2_2_a_change_is_judged_like_a_registration(by_token: Registerin
     assert by_token.stored(told) == before
 
 
+@pytest.mark.quick
 def test_attack_m4_a_registration_access_token_is_good_for_its_client_alone(by_token: Registering) -> None:
     mine, other = (by_token.register(by_token.token(), **WEB) for _ in range(2))
     for method in ("GET", "PUT", "DELETE"):

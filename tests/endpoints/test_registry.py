@@ -227,6 +227,7 @@ def with_coupon(detent: Detent, proof: str = "", **form: str) -> Any:
     return detent.post("/oauth/token", "shop", headers=headers, **form)
 
 
+@pytest.mark.quick
 def test_a_grant_of_a_feature_is_offered_screens_and_issues(extended: Detent) -> None:
     tokens = with_coupon(extended).json()
     assert claims_of(tokens["access_token"])["sub"] == extended.user("test").subject
@@ -256,6 +257,7 @@ def test_rfc9449_5_a_confidential_clients_refresh_token_is_bound_to_no_key_and_i
     assert "cnf" not in claims_of(plain["access_token"])
 
 
+@pytest.mark.quick
 def test_a_token_format_of_a_feature_is_minted_and_read(extended: Detent) -> None:
     token = extended.token("machine", grant_type="client_credentials", resource=PLAIN).json()["access_token"]
     assert token.startswith("plain_")
@@ -264,6 +266,7 @@ def test_a_token_format_of_a_feature_is_minted_and_read(extended: Detent) -> Non
     assert extended.introspect(token, "machine") == {"active": False}
 
 
+@pytest.mark.quick
 def test_a_mark_is_set_at_birth_and_told_by_every_access_token_of_that_authorization(extended: Detent) -> None:
     tokens = with_coupon(extended).json()
     refreshed = extended.refreshed("shop", tokens["refresh_token"])
@@ -319,6 +322,7 @@ def test_rfc9449_6_a_code_that_is_bound_to_a_key_is_worth_nothing_without_it(ext
     assert (answer.status_code, answer.json()["token_type"]) == (200, "DPoP")
 
 
+@pytest.mark.quick
 def test_stages_run_by_phase_between_authentication_and_the_grant(extended: Detent, run: list[str]) -> None:
     run.clear()
     assert with_coupon(extended).status_code == 200
@@ -342,6 +346,7 @@ def test_a_refresh_strategy_takes_the_tokens_that_it_recognises_and_no_others(ex
     assert extended.refresh("shop", family["refresh_token"]).status_code == 200
 
 
+@pytest.mark.quick
 def test_a_route_is_served_and_its_metadata_published(extended: Detent) -> None:
     answer = extended.http.get("/invented", headers={"Origin": "https://any.example"})
     assert answer.json() == {"path": "/invented"}
@@ -352,6 +357,7 @@ def test_a_route_is_served_and_its_metadata_published(extended: Detent) -> None:
         assert published["invented_supported"] is True
 
 
+@pytest.mark.quick
 def test_a_route_for_clients_is_served_to_those_who_authenticate(extended: Detent) -> None:
     path = "/invented/for-clients"
     assert extended.http.get("/.well-known/openid-configuration").json()["invented_client_endpoint"].endswith(path)
@@ -360,6 +366,7 @@ def test_a_route_for_clients_is_served_to_those_who_authenticate(extended: Deten
     assert_refused(extended.post(path, None, client_id="testclient", name="Ada"), "invalid_client", 401)
 
 
+@pytest.mark.quick
 def test_without_the_feature_there_is_no_trace_of_it(standing: Detent) -> None:
     assert standing.http.get("/invented").status_code == 404
     assert_refused(standing.token("testclient", grant_type=COUPON, coupon="x"), "unsupported_grant_type")
@@ -432,6 +439,7 @@ def feature(name: str, **contributions: Any) -> Feature:
     return Feature(name, (), **contributions)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("kind", CONTRIBUTIONS)
 def test_two_owners_of_one_name_stop_the_start_and_both_are_named(kind: str) -> None:
     make = CONTRIBUTIONS[kind]
@@ -486,6 +494,7 @@ TAKEN: dict[str, tuple[Feature, str]] = {
 }
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("what", TAKEN)
 def test_a_house_does_not_start_with_a_feature_that_takes_what_is_anothers(standing: Detent, what: str) -> None:
     greedy, owner = TAKEN[what]

@@ -16,6 +16,8 @@ from tests.browsing import Browser
 from tests.mission.test_a_tokens import claims_of
 from tests.serving import API, Detent, client, running
 
+pytestmark = pytest.mark.quick
+
 ACME, OTHER = "https://acme.apps.example/", "https://other.apps.example/"
 
 

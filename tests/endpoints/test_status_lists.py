@@ -112,6 +112,7 @@ def assert_seen_within_the_ttl(detent: Detent, api: GuardedApi, *ended: Tokens, 
 # The claim and the document
 
 
+@pytest.mark.quick
 def test_tsl_6_2_every_access_token_of_an_authorization_names_one_place_and_each_authorization_its_own(
     detent: Detent,
 ) -> None:
@@ -132,6 +133,7 @@ def test_a_clients_own_token_and_an_opaque_one_name_none(detent: Detent) -> None
     assert "status" not in claims
 
 
+@pytest.mark.quick
 def test_tsl_5_1_and_8_2_the_list_is_a_signed_document_for_everybody(detent: Detent) -> None:
     uri = reference(detent.sign_in("app"))["uri"]
     answer = httpx.get(uri, headers={"accept": "application/statuslist+jwt", "origin": "https://spa.example"})
@@ -202,6 +204,7 @@ def test_what_was_signed_in_before_it_was_switched_on_goes_on_without_a_place(
 # Whatever ends an authorization, an API sees it within the ttl and not one second later
 
 
+@pytest.mark.quick
 def test_what_its_client_revokes_is_refused_within_the_ttl(detent: Detent, api: GuardedApi) -> None:
     """RFC 7009 §2.1."""
     tokens, alive = detent.sign_in("app"), detent.sign_in("app")
@@ -210,6 +213,7 @@ def test_what_its_client_revokes_is_refused_within_the_ttl(detent: Detent, api: 
     assert_seen_within_the_ttl(detent, api, tokens, alive=alive)
 
 
+@pytest.mark.quick
 def test_after_reuse_every_access_token_of_the_family_is_refused(detent: Detent, api: GuardedApi) -> None:
     """RFC 9700 §4.14.2: whoever holds them, owner or thief."""
     first, alive = detent.sign_in("testclient"), detent.sign_in("testclient")

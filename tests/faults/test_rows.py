@@ -2,7 +2,11 @@
 
 import re
 
+import pytest
+
 from tests.faults.rows import ELSEWHERE, ROOT, ROWS, UNPROVED, missing, proved
+
+pytestmark = pytest.mark.quick
 
 
 def test_every_fault_row_has_a_test_or_says_why_not() -> None:

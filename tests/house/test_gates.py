@@ -9,6 +9,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.quick
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "detent"
 
@@ -91,3 +95,13 @@ def test_check_clients_lists_the_clients_for_one_it_does_not_know() -> None:
     assert run.returncode == 2
     assert "no client named 'opneid-client'" in run.stderr
     assert "openid-client" in run.stderr
+
+
+NOT_QUICK = {"bench", "browser", "clients", "history", "honest", "system"}  # what takes longer, or a browser, or root
+
+
+def test_the_fast_level_has_tests_of_every_room() -> None:
+    tests = ROOT / "tests"
+    files = {path: path.relative_to(tests).parts[0] for path in tests.glob("*/**/test_*.py")}
+    quick = {room for path, room in files.items() if "mark.quick" in path.read_text()}
+    assert set(files.values()) - quick == NOT_QUICK

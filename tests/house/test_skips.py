@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.quick
+
 pytest_plugins = ["pytester"]
 
 POLICY = (Path(__file__).parents[1] / "conftest.py").read_text()

@@ -16,6 +16,8 @@ from detent.testing.store_contract.base import CompleteStore
 from tests.identity.conftest import audited
 from tests.serving import ListSink
 
+pytestmark = pytest.mark.quick
+
 ALICE, APP = Subject("alice"), ClientId("app")
 API = "https://api.example/"
 

@@ -13,11 +13,13 @@ from detent.identity.passwords import CHEAP, OWASP, Passwords, Profile, prepared
 SLOW = Profile(memory_kib=64 * 1024, passes=3)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("password", ["x", "test", "correct horse", "a" * 73, "a" * 4096, "ф" * 2048, "🔑", " "])
 async def test_a_password_matches_its_own_hash(passwords: Passwords, password: str) -> None:
     assert await passwords.verify(await passwords.hash(password), password)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -36,6 +38,7 @@ async def test_u10_what_differs_anywhere_does_not_match(passwords: Passwords, on
     assert not await passwords.verify(await passwords.hash(one), other)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("password", ["", "a" * 4097, "ф" * 2049, "a" * 10**6, "a\x00b", "\x00", "a\nb", "\ud800"])
 async def test_u10_what_cannot_be_a_password_is_refused_whole_and_matches_nothing(
     passwords: Passwords, password: str
@@ -46,12 +49,14 @@ async def test_u10_what_cannot_be_a_password_is_refused_whole_and_matches_nothin
         assert not await passwords.verify(stored, password)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("password", ["", "x", "\x00" * 16, "a" * 5000])
 @pytest.mark.parametrize("stored", ["", "x", "$argon2id$", "$argon2id$v=19$m=8,t=1,p=1$AAAA$", "$2b$12$" + "a" * 53])
 async def test_u10_an_empty_or_odd_hash_matches_nothing(passwords: Passwords, stored: str, password: str) -> None:
     assert not await passwords.verify(stored, password)
 
 
+@pytest.mark.quick
 async def test_rfc8265_4_2_the_same_password_typed_on_another_keyboard_matches(passwords: Passwords) -> None:
     assert await passwords.verify(await passwords.hash("pâss wörd"), "pa\u0302ss\u3000wo\u0308rd")
 
@@ -62,6 +67,7 @@ def test_rfc8265_preparing_twice_changes_nothing_more(password: str) -> None:
     assert once is None or prepared(once.decode()) == once
 
 
+@pytest.mark.quick
 async def test_rfc9106_a_hash_is_argon2id_with_the_profile_and_a_salt_of_its_own() -> None:
     passwords = Passwords()
     one, other = await passwords.hash("x"), await passwords.hash("x")
@@ -72,6 +78,7 @@ async def test_rfc9106_a_hash_is_argon2id_with_the_profile_and_a_salt_of_its_own
     assert one != other
 
 
+@pytest.mark.quick
 async def test_a_hash_made_with_other_parameters_is_to_be_renewed(passwords: Passwords) -> None:
     stored = await passwords.hash("x")
     assert not passwords.needs_rehash(stored)
@@ -113,5 +120,6 @@ async def test_whoever_hangs_up_while_waiting_leaves_the_place_to_others() -> No
     assert not await passwords.verify("", "x")
 
 
+@pytest.mark.quick
 async def test_cheap_hashes_are_never_the_default() -> None:
     assert Passwords().needs_rehash(await Passwords(CHEAP).hash("x"))

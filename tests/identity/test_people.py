@@ -48,6 +48,7 @@ async def told(store: MemoryStore, subject: str) -> list[tuple[str, str]]:
 # Sign-in
 
 
+@pytest.mark.quick
 async def test_the_right_password_lets_a_person_in_under_every_spelling_of_the_name(
     people: People, alice: User
 ) -> None:
@@ -55,6 +56,7 @@ async def test_the_right_password_lets_a_person_in_under_every_spelling_of_the_n
         assert await people.verify(name, "right") == alice
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("why", REFUSED)
 async def test_u1_every_refusal_is_the_same_answer(people: People, alice: User, why: str) -> None:
     assert await people.verify(*REFUSED[why]) is None
@@ -155,6 +157,7 @@ async def test_too_many_at_once_are_told_when_to_come_back_and_nobody_is_let_in_
 # Changes
 
 
+@pytest.mark.quick
 async def test_a_new_person_is_stored_with_what_was_given_and_one_event(
     people: People, store: MemoryStore, clock: ManualClock
 ) -> None:
@@ -189,6 +192,7 @@ async def test_a_subject_that_no_token_could_carry_is_refused(people: People, su
         await people.add("carol", "pw", subject=subject)
 
 
+@pytest.mark.quick
 async def test_rfc9700_4_15_nobody_gets_a_clients_id_for_a_subject(people: People, store: MemoryStore) -> None:
     await store.apply(changed(InsertClient(a_client("machine"))))
     with pytest.raises(InvalidRequest, match="no client's id"):
@@ -203,6 +207,7 @@ async def test_bad_input_adds_nobody(people: People, store: MemoryStore, argumen
     assert not await store.events()
 
 
+@pytest.mark.quick
 async def test_c10_a_new_password_is_the_only_one_and_cuts_off_what_was_issued(
     people: People, store: MemoryStore, alice: User
 ) -> None:
@@ -222,6 +227,7 @@ async def test_a_password_that_cannot_be_one_changes_nothing(people: People, sto
     assert await store.user(alice.subject) == alice
 
 
+@pytest.mark.quick
 async def test_t15_disabling_cuts_off_once_and_enabling_revives_nothing(
     people: People, store: MemoryStore, alice: User
 ) -> None:
@@ -241,6 +247,7 @@ async def test_t15_disabling_cuts_off_once_and_enabling_revives_nothing(
     ]
 
 
+@pytest.mark.quick
 async def test_t15_a_removed_person_is_gone_and_the_subject_is_never_given_again(
     people: People, store: MemoryStore, alice: User
 ) -> None:

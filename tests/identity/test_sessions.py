@@ -34,6 +34,8 @@ from detent.testing.store_contract.base import CompleteStore
 from tests.identity.conftest import audited
 from tests.serving import ListSink
 
+pytestmark = pytest.mark.quick
+
 POLICY = SessionPolicy(idle=Seconds(24 * HOUR), absolute=Seconds(7 * DAY))
 HERE = Origin(b"agent", "192.0.2.0/24")
 

@@ -10,6 +10,8 @@ from detent.core.errors import InvalidRequest
 from detent.core.people import canonical_username
 from detent.identity.usernames import checked_username
 
+pytestmark = pytest.mark.quick
+
 GOOD = ["alice", "Alice", "alice@example.com", "o'neil+x", "élodie", "Ünal", "иван", "Ἀθηνᾶ", "田中さん", "김철수", "x"]
 
 

@@ -71,6 +71,7 @@ def test_the_answer_names_the_key_that_takes_over_and_when(
     ]
 
 
+@pytest.mark.quick
 def test_the_key_that_signs_is_published_first(keys: FileKeys, clock: ManualClock) -> None:
     clock.advance(10_000)
     asyncio.run(keys.rotate("RS256"))
@@ -102,6 +103,7 @@ def test_another_process_knows_a_handle_key_before_the_first_handle_is_made_with
     assert ours.handle_keys().current == theirs.handle_keys().current == 2
 
 
+@pytest.mark.quick
 def test_a_handle_opens_for_the_longest_life_after_its_key_was_rotated_and_then_no_more(
     path: Path, clock: ManualClock
 ) -> None:
@@ -117,6 +119,7 @@ def test_a_handle_opens_for_the_longest_life_after_its_key_was_rotated_and_then_
     assert handles.open_refresh(token, "app") is None
 
 
+@pytest.mark.quick
 def test_l5_a_signing_key_that_is_revoked_is_published_and_believed_no_more_and_a_known_one_signs(
     path: Path, clock: ManualClock
 ) -> None:
@@ -133,6 +136,7 @@ def test_l5_a_signing_key_that_is_revoked_is_published_and_believed_no_more_and_
     assert not list(path.glob(f"*{revoked}*"))
 
 
+@pytest.mark.quick
 def test_l5_after_a_compromise_the_kid_is_gone_at_once_and_its_tokens_are_refused(
     path: Path, clock: ManualClock
 ) -> None:
@@ -164,6 +168,7 @@ def test_a_rotation_that_is_refused_changes_nothing(path: Path, keys: FileKeys) 
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before
 
 
+@pytest.mark.quick
 def test_secrets_that_verify_hold_the_earlier_and_the_coming_key(keys: FileKeys, clock: ManualClock) -> None:
     first = keys.pepper().keys[1]
     asyncio.run(keys.rotate("pepper"))

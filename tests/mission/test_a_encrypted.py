@@ -11,6 +11,8 @@ from tests.decrypting import jwks_of, opened
 from tests.mission.test_a_tokens import claims_of
 from tests.serving import VAULT, Detent
 
+pytestmark = pytest.mark.quick
+
 
 def test_a6_an_encrypted_id_token_is_read_with_the_key_of_its_client_alone(detent: Detent) -> None:
     key, another = decrypting.key_for("RSA-OAEP-256"), decrypting.key_for("RSA-OAEP-256")

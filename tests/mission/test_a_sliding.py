@@ -10,6 +10,8 @@ from detent.core.session import SessionPolicy
 from tests.browsing import Browser
 from tests.serving import Detent, running
 
+pytestmark = pytest.mark.quick
+
 IDLE = SessionPolicy(idle=Seconds(2 * HOUR), absolute=Seconds(DAY))
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.serving import API, REPORTS, VAULT, Detent, running
 
+pytestmark = pytest.mark.quick
+
 
 def claims_of(token: str) -> dict[str, Any]:
     payload = token.split(".")[1]

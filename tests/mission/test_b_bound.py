@@ -10,6 +10,8 @@ from tests.mission.test_a_tokens import claims_of
 from tests.proving import Holder, at_api
 from tests.serving import API, VAULT, Detent
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("client", ["spa", "app", "web"])
 def test_b3_from_sign_in_to_api_every_token_is_bound_to_the_apps_key(standing: Detent, client: str) -> None:

@@ -12,6 +12,8 @@ from tests.browsing import Browser
 from tests.mission.test_a_tokens import claims_of
 from tests.serving import ORIGIN, VAULT, Detent, client
 
+pytestmark = pytest.mark.quick
+
 OFFLINE = "openid profile email read offline_access"
 
 

@@ -1,7 +1,11 @@
 """Mission B, the rows that need no browser: the published shape of an access token, and families. Over HTTP."""
 
+import pytest
+
 from tests.mission.test_a_tokens import claims_of
 from tests.serving import API, Detent
+
+pytestmark = pytest.mark.quick
 
 
 def test_b2_an_access_token_has_the_published_shape(detent: Detent) -> None:

@@ -12,6 +12,8 @@ from tests.mission.test_a_tokens import claims_of
 from tests.proving import Holder
 from tests.serving import VAULT, Detent, client
 
+pytestmark = pytest.mark.quick
+
 BROWSER_APP = ("client", "add", "--kind", "browser", "--redirect-uri", "https://app.example/callback")
 
 

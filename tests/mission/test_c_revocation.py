@@ -5,6 +5,8 @@ import pytest
 from tests.mission.test_a_tokens import claims_of
 from tests.serving import Detent
 
+pytestmark = pytest.mark.quick
+
 
 def test_c4_a_refresh_yields_identical_or_narrower_scope_and_narrowing_does_not_stick(detent: Detent) -> None:
     first = detent.sign_in(scope="read write")

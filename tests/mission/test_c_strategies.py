@@ -20,6 +20,8 @@ from tests.mission.test_a_tokens import claims_of
 from tests.serving import REDIRECT_URI, VERIFIER
 from tests.strategies import EVERY_STRATEGY, GRANTS, STRATEGIES, App, header_of, record, row_is_live
 
+pytestmark = pytest.mark.quick
+
 # C1, C2
 
 

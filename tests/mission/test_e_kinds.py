@@ -10,6 +10,8 @@ from tests.browsing import Browser
 from tests.mission.test_a_tokens import claims_of
 from tests.serving import API, Detent, running
 
+pytestmark = pytest.mark.quick
+
 SESSION, BROWSER, DEVICE = "session", "browser", "device"
 
 

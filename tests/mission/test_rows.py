@@ -1,6 +1,10 @@
 """No gap in the mission: every row has a test named after it, or says why it has none yet."""
 
+import pytest
+
 from tests.mission.rows import ROWS, UNPROVED, proofs
+
+pytestmark = pytest.mark.quick
 
 
 def test_every_row_has_a_test_or_says_why_not() -> None:

@@ -12,6 +12,8 @@ from tests.mutation import __main__ as mutation
 from tests.mutation.mutants import mutants_of
 from tests.mutation.survivors import EQUIVALENT
 
+pytestmark = pytest.mark.quick
+
 MODULES = [module for module, _ in mutation.MODULES.values()]
 SMALL = "def more(a, b):\n    if a < b and not b:\n        log(a, why=b)\n    return a + 1\n"
 

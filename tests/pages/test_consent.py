@@ -11,6 +11,8 @@ from tests.attacks.test_r_authorize import assert_told
 from tests.browsing import Browser, Page
 from tests.serving import API, REPORTS, Detent, client, running
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, keys_folder: Path) -> Iterator[Detent]:

@@ -8,6 +8,8 @@ from tests.attacks.test_r_authorize import assert_page
 from tests.browsing import Browser, Page
 from tests.serving import RETURN_URI, Detent
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     "path", ["/nothing", "/no/such/thing", "/oidc/logout?post_logout_redirect_uri=https://x.example/"]

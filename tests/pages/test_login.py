@@ -11,6 +11,8 @@ from tests.attacks.test_r_authorize import assert_told
 from tests.browsing import Browser, Page
 from tests.serving import Detent, running
 
+pytestmark = pytest.mark.quick
+
 
 def field(page: Page, name: str) -> str:
     """The tag of this field."""

@@ -7,6 +7,8 @@ import pytest
 
 from detent.pages.static import FILES
 
+pytestmark = pytest.mark.quick
+
 PAGES = Path(__file__).parents[2] / "src" / "detent" / "pages"
 TEMPLATES = sorted((PAGES / "templates").glob("*.html"))
 NO_INLINE = {

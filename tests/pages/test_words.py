@@ -14,6 +14,8 @@ from detent.pages.app_card import card_of
 from detent.testing.factories import a_client
 from tests.serving import START
 
+pytestmark = pytest.mark.quick
+
 MAIL = Api("https://mail.example/", START, "Mail", {"read": "Read your mail", "send": "", "wipe": "Delete your mail"})
 
 

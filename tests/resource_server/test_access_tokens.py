@@ -6,6 +6,8 @@ from detent.resource_server import AccessTokens, InvalidToken, JwksCache, Unavai
 from tests.resource_server.issuer import JWKS_URL, Issuer
 from tests.resource_server.minting import VERIFIER, ManualClock, minted
 
+pytestmark = pytest.mark.quick
+
 
 def tokens_of(issuer: Issuer) -> AccessTokens:
     clock = ManualClock()

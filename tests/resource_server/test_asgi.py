@@ -11,6 +11,8 @@ from detent.resource_server import BearerGuard, Introspector, JwksCache, claims
 from tests.resource_server.issuer import INTROSPECTION_URL, JWKS_URL, Issuer
 from tests.resource_server.minting import CLAIMS, VERIFIER, ManualClock, jwks, minted
 
+pytestmark = pytest.mark.quick
+
 Message = MutableMapping[str, Any]
 
 

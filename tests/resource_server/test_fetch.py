@@ -17,6 +17,8 @@ from cryptography.x509.oid import NameOID
 
 from detent.resource_server import StandardFetch, Unavailable
 
+pytestmark = pytest.mark.quick
+
 fetch = StandardFetch()
 
 

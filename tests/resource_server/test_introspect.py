@@ -12,6 +12,8 @@ from detent.resource_server import Introspector, InvalidToken, Unavailable
 from tests.resource_server.issuer import INTROSPECTION_URL, Issuer
 from tests.resource_server.minting import CLAIMS, NOW, VERIFIER, ManualClock
 
+pytestmark = pytest.mark.quick
+
 TOKEN = "dtat_1.opaque"
 
 

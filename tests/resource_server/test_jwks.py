@@ -9,6 +9,8 @@ from detent.resource_server import JwksCache, Unavailable, VerificationKeys
 from tests.resource_server.issuer import JWKS_URL, Issuer
 from tests.resource_server.minting import ManualClock, jwks
 
+pytestmark = pytest.mark.quick
+
 
 def cached(issuer: Issuer, clock: ManualClock) -> JwksCache:
     return JwksCache(JWKS_URL, fetch=issuer, clock=clock)

@@ -20,6 +20,8 @@ from tests.resource_server.minting import (
     public_jwk,
 )
 
+pytestmark = pytest.mark.quick
+
 RSA_ALGORITHMS = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
 
 

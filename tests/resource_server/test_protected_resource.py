@@ -8,6 +8,8 @@ from detent.resource_server import DPoP, ProtectedResource
 from tests.resource_server.minting import AUDIENCE, ISSUER, minted
 from tests.resource_server.test_asgi import Api
 
+pytestmark = pytest.mark.quick
+
 NOTES = ProtectedResource(f"{AUDIENCE}/mcp", (ISSUER,), ("notes",), resource_name="Notes")
 PATH = "/.well-known/oauth-protected-resource/mcp"
 

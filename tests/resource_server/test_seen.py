@@ -9,6 +9,8 @@ from detent.resource_server.keys import VerificationKey, VerificationKeys
 from detent.resource_server.seen import SeenTokens
 from tests.resource_server.minting import NOW, VERIFIER, jwks, minted
 
+pytestmark = pytest.mark.quick
+
 
 class Counting(VerificationKey):
     checked = 0

@@ -42,6 +42,7 @@ def refused(token: str | bytes, verifier: Verifier = VERIFIER, *, now: float = N
     return caught.value.reason
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("alg", ALGORITHMS)
 def test_rfc9068_4_a_good_access_token_yields_its_claims(alg: str) -> None:
     claims = VERIFIER.verify(minted({"auth_time": NOW - 5, "tenant": {"id": 7}}, key=alg), keys(), NOW)
@@ -58,6 +59,7 @@ def test_rfc9068_4_a_good_access_token_yields_its_claims(alg: str) -> None:
     assert claims.raw["tenant"] == {"id": 7}
 
 
+@pytest.mark.quick
 def test_claims_are_read_only() -> None:
     claims = VERIFIER.verify(minted(), keys(), NOW)
     with pytest.raises(AttributeError):
@@ -97,6 +99,7 @@ def test_noise_is_refused_and_nothing_else_happens(noise: bytes | str) -> None:
     refused(noise)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", "none ", "", None, 0, [], {}, ["RS256"]], ids=repr)
 def test_j1_rfc8725_3_1_alg_none_is_refused_in_any_spelling(alg: Any) -> None:
     header = json.dumps({"alg": alg, "typ": "at+jwt", "kid": "RS256"}).encode()
@@ -105,6 +108,7 @@ def test_j1_rfc8725_3_1_alg_none_is_refused_in_any_spelling(alg: Any) -> None:
     assert refused(signed(header, PAYLOAD)) == "the algorithm is not accepted here"
 
 
+@pytest.mark.quick
 def test_j1_an_empty_signature_is_refused() -> None:
     for alg in ALGORITHMS:
         assert refused(minted(key=alg).rpartition(".")[0] + ".") == "the signature does not verify"
@@ -120,6 +124,7 @@ def _public_spellings(name: str) -> list[bytes]:
     return [pem, pem.strip(), b"\n  " + pem, der, ssh, jwk, json.dumps(jwks()).encode()]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", ALGORITHMS)
 @pytest.mark.parametrize("alg", ["HS256", "HS384", "HS512"])
 def test_j2_j3_rfc8725_2_1_a_public_key_is_never_a_shared_secret(alg: str, name: str) -> None:
@@ -130,23 +135,27 @@ def test_j2_j3_rfc8725_2_1_a_public_key_is_never_a_shared_secret(alg: str, name:
         assert refused(signing_input + b"." + base64url(mac)) == "the algorithm is not accepted here"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("algorithms", [(), ("none",), ("HS256",), ("RS256", "HS256"), ("RSA1_5",), ("dir",)])
 def test_j1_j2_a_verifier_for_such_algorithms_cannot_be_made(algorithms: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="algorithms must be"):
         Verifier(issuer=ISSUER, audience=AUDIENCE, algorithms=algorithms)
 
 
+@pytest.mark.quick
 def test_rfc8725_3_1_an_algorithm_that_is_not_listed_is_refused_though_the_key_is_known() -> None:
     narrow = Verifier(issuer=ISSUER, audience=AUDIENCE, algorithms=("ES256",))
     assert refused(minted(), narrow) == "the algorithm is not accepted here"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("kid", ["RS256", "RS256-stranger", None])
 def test_j4_rfc8725_3_10_a_key_in_the_header_is_never_trusted(kid: str | None) -> None:
     header = {"jwk": public_jwk("RS256-stranger"), "kid": kid, "alg": "RS256"}
     refused(minted(key="RS256-stranger", header=header, without=() if kid else ("kid",)))
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("member", ["jku", "x5u", "x5c", "jwk"])
 def test_j5_rfc8725_3_10_pointers_to_keys_are_ignored(member: str) -> None:
     pointers: dict[str, Any] = {
@@ -158,18 +167,21 @@ def test_j5_rfc8725_3_10_pointers_to_keys_are_ignored(member: str) -> None:
     assert VERIFIER.verify(minted(header={member: pointers[member]}), keys(), NOW).sub == "alice"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("kid", ["../../dev/null", "' OR 1=1 --", "rs256", "RS256 ", "", "x" * 256])
 def test_j6_a_kid_that_is_not_in_the_set_may_be_asked_for_again(kid: str) -> None:
     with pytest.raises(UnknownKey):
         VERIFIER.verify(minted(header={"kid": kid}), keys(), NOW)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("kid", [None, 0, 1.5, True, [], {}, "x" * 257])
 def test_j6_a_kid_that_is_no_short_string_is_refused(kid: Any) -> None:
     assert refused(minted(header={"kid": kid})) == "the key id is malformed"
     assert refused(minted(header={"kid": "x" * 1_000_000})) == "the token is too long"
 
 
+@pytest.mark.quick
 def test_j6_without_kid_the_one_key_of_the_algorithm_is_taken() -> None:
     token = minted(without=("kid",))
     assert VERIFIER.verify(token, keys(), NOW).sub == "alice"
@@ -199,10 +211,12 @@ def test_j8_a_huge_segment_is_refused_before_it_is_decoded(segment: int, megabyt
     assert time.thread_time() - started < 0.1
 
 
+@pytest.mark.quick
 def test_j9_a_compressed_payload_is_refused() -> None:
     assert "not supported" in refused(minted(header={"zip": "DEF"}))
 
 
+@pytest.mark.quick
 def test_j11_an_ecdsa_signature_of_zeros_is_refused() -> None:
     front = minted(key="ES256").rpartition(".")[0]
     for signature in [
@@ -216,6 +230,7 @@ def test_j11_an_ecdsa_signature_of_zeros_is_refused() -> None:
         assert refused(f"{front}.{base64url(signature).decode()}") == "the signature does not verify"
 
 
+@pytest.mark.quick
 def test_j11_the_curve_must_be_the_algorithms_own() -> None:
     p384 = Verifier(issuer=ISSUER, audience=AUDIENCE, algorithms=("ES256", "ES384"))
     with pytest.raises(InvalidToken, match="no single key"):
@@ -234,6 +249,7 @@ WRONG_ISSUERS = [
 ]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("iss", [*WRONG_ISSUERS, [ISSUER], {"iss": ISSUER}, None, "", 7])
 def test_j12_rfc8725_3_8_the_issuer_is_compared_exactly(iss: Any) -> None:
     refused(minted({"iss": iss}))
@@ -248,6 +264,7 @@ WRONG_AUDIENCES = [
 ]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("aud", [*WRONG_AUDIENCES, [], None, 7, {AUDIENCE: True}, f"{AUDIENCE} other"])
 def test_j12_rfc8725_3_9_the_audience_is_compared_exactly(aud: Any) -> None:
     refused(minted({"aud": aud}))
@@ -255,11 +272,13 @@ def test_j12_rfc8725_3_9_the_audience_is_compared_exactly(aud: Any) -> None:
         refused(minted({"aud": [aud, "other"]}))
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("extra", [None, 7, [AUDIENCE], {}, ""])
 def test_j12_an_audience_that_holds_something_else_than_names_is_refused(extra: Any) -> None:
     assert refused(minted({"aud": [AUDIENCE, extra]})) == "a claim is malformed"
 
 
+@pytest.mark.quick
 def test_j12_any_audience_must_be_asked_for_by_name() -> None:
     anyone = Verifier(issuer=ISSUER, audience=Audience.ANY)
     assert anyone.verify(minted({"aud": "https://other.example"}), keys(), NOW).aud == ("https://other.example",)
@@ -268,6 +287,7 @@ def test_j12_any_audience_must_be_asked_for_by_name() -> None:
             Verifier(issuer=issuer, audience=audience)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", ["iss", "sub", "aud", "exp", "iat", "client_id", "jti"])
 def test_mission_a4_rfc9068_2_2_every_required_claim_is_required(name: str) -> None:
     refused(minted(without=(name,)))
@@ -304,6 +324,7 @@ def test_j13_fapi2_5_3_2_1_a_clock_8_seconds_ahead_is_fine_and_one_61_ahead_neve
             Verifier(issuer=ISSUER, audience=AUDIENCE, leeway_seconds=leeway)
 
 
+@pytest.mark.quick
 def test_mission_a12_rfc7519_4_1_4_a_token_is_dead_from_the_second_it_expires() -> None:
     token = minted()
     assert VERIFIER.verify(token, keys(), NOW + 599.9).sub == "alice"
@@ -357,6 +378,7 @@ def test_j14_depth_and_digits_of_any_size_are_refused() -> None:
         assert refused(signed(HEADER, raw)) == refused(signed(raw, PAYLOAD)) == "the token is too long"
 
 
+@pytest.mark.quick
 def test_rfc8259_8_a_whole_surrogate_pair_is_a_character() -> None:
     assert VERIFIER.verify(minted({"sub": "🎈"}), keys(), NOW).sub == "🎈"
 
@@ -389,6 +411,7 @@ def test_j15_the_plain_base64_alphabet_is_refused() -> None:
     assert refused(f"{front}.{plain}") == "a segment of the token is not base64url"
 
 
+@pytest.mark.quick
 def test_j16_rfc7515_7_2_other_serialisations_are_refused() -> None:
     header, payload, signature = minted().split(".")
     flattened = {"payload": payload, "protected": header, "signature": signature}
@@ -404,6 +427,7 @@ def test_j16_rfc7515_7_2_other_serialisations_are_refused() -> None:
         assert refused(token) == "the token is not a compact JWS"
 
 
+@pytest.mark.quick
 def test_j16_rfc7519_5_2_a_nested_token_is_refused() -> None:
     inner = minted().encode()
     for cty in ["JWT", "jwt", "application/jwt", ""]:
@@ -413,6 +437,7 @@ def test_j16_rfc7519_5_2_a_nested_token_is_refused() -> None:
     assert refused(signed(HEADER, inner)) == "the payload is not a plain JSON object"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt", "Application/At+Jwt"])
 def test_rfc9068_4_the_type_is_a_media_type(typ: str) -> None:
     assert VERIFIER.verify(minted(header={"typ": typ}), keys(), NOW).sub == "alice"
@@ -427,15 +452,18 @@ OTHER_TYPES = [
 ]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("typ", [*OTHER_TYPES, "JWT", "", "at+jwt ", "x/at+jwt", "application/", None, 1, ["at+jwt"]])
 def test_j19_x4_a17_rfc8725_3_11_a_token_of_another_type_is_refused(typ: Any) -> None:
     assert refused(minted(header={"typ": typ})) == "the token is of another type"
 
 
+@pytest.mark.quick
 def test_x4_a17_rfc9068_4_a_token_without_type_is_refused() -> None:
     assert refused(minted(without=("typ",))) == "the token is of another type"
 
 
+@pytest.mark.quick
 def test_a17_a_verifier_of_id_tokens_refuses_access_tokens_and_takes_its_own() -> None:
     of_id_tokens = Verifier(issuer=ISSUER, audience="testclient", types=("", "jwt"), required=())
     assert refused(minted({"aud": "testclient"}), of_id_tokens) == "the token is of another type"
@@ -444,6 +472,7 @@ def test_a17_a_verifier_of_id_tokens_refuses_access_tokens_and_takes_its_own() -
     assert (claims.sub, claims.client_id, claims.jti) == ("alice", None, None)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("cnf", [None, "", "jkt", [], 7, False])
 def test_rfc7800_3_1_a_binding_that_cannot_be_read_does_not_pass_for_none(cnf: Any) -> None:
     assert refused(minted({"cnf": cnf})) == "a claim is malformed"
@@ -451,6 +480,7 @@ def test_rfc7800_3_1_a_binding_that_cannot_be_read_does_not_pass_for_none(cnf: A
     assert bound.cnf is not None
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("scope", "expected"),
     [("", set()), ("a", {"a"}), ("a  b a", {"a", "b"}), ("a\u00a0b", {"a\u00a0b"}), ("a\tb", {"a\tb"})],
@@ -459,6 +489,7 @@ def test_rfc6749_3_3_scopes_are_parted_by_spaces_alone(scope: str, expected: set
     assert VERIFIER.verify(minted({"scope": scope}), keys(), NOW).scope == expected
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("scope", [None, ["read:secret"], 7, {}])
 def test_rfc9068_2_2_3_a_scope_that_is_no_string_is_refused(scope: Any) -> None:
     assert refused(minted({"scope": scope})) == "a claim is malformed"

@@ -9,6 +9,8 @@ from detent.settings.declared import Problem, Settings
 from detent.settings.fitness import development_problems, production_problems
 from detent.settings.reading import load
 
+pytestmark = pytest.mark.quick
+
 ISSUER = "https://id.example/"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (is what is refused)
 

@@ -9,6 +9,8 @@ from detent.settings.declared import DECLARED
 from detent.settings.fitness import development_problems, production_problems
 from detent.settings.reading import load
 
+pytestmark = pytest.mark.quick
+
 
 def test_a_default_of_the_profile_is_told_as_such_and_gives_way_to_what_is_given(tmp_path: Path) -> None:
     chosen = {"data": str(tmp_path), "profile": "mcp"}

@@ -7,6 +7,8 @@ import pytest
 from detent.settings.declared import DECLARED, FILE_NAME, PREFIX, Settings, SettingsError
 from detent.settings.reading import load
 
+pytestmark = pytest.mark.quick
+
 
 def written(folder: Path, text: str) -> Path:
     path = folder / FILE_NAME

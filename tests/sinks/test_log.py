@@ -19,6 +19,7 @@ def lines_of(stream: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("nasty", ["a\r\nb", "\x1b[31mred", "\u202egnp.exe", "\u2028", "\x85", "\x7f", '"}', "\x00"])
 def test_l2_a_value_cannot_break_the_line_nor_reach_the_terminal(nasty: str) -> None:
     stream = io.StringIO()
@@ -32,6 +33,7 @@ def test_l2_a_value_cannot_break_the_line_nor_reach_the_terminal(nasty: str) -> 
     assert (event["client_id"], event["reason"], line["message"]) == (nasty, nasty, nasty)
 
 
+@pytest.mark.quick
 def test_an_event_is_a_line_with_its_sentence_and_every_field_in_order() -> None:
     stream = io.StringIO()
     with logging_to(stream, "info"):
@@ -45,6 +47,7 @@ def test_an_event_is_a_line_with_its_sentence_and_every_field_in_order() -> None
     assert "Refresh token 3 had been used before" in str(line["message"])
 
 
+@pytest.mark.quick
 def test_the_level_is_kept_and_others_speak_only_to_warn() -> None:
     stream = io.StringIO()
     with logging_to(stream, "warning"):
@@ -55,6 +58,7 @@ def test_the_level_is_kept_and_others_speak_only_to_warn() -> None:
     assert [line["message"] for line in lines_of(stream)] == ["this"]
 
 
+@pytest.mark.quick
 def test_a_traceback_stays_in_its_line() -> None:
     stream = io.StringIO()
     with logging_to(stream, "info"):
@@ -66,6 +70,7 @@ def test_a_traceback_stays_in_its_line() -> None:
     assert "ValueError: inside\noutside" in str(line["traceback"])
 
 
+@pytest.mark.quick
 def test_nothing_is_left_of_it_afterwards() -> None:
     before = list(logging.getLogger().handlers), logging.getLogger().level, logging.getLogger("detent").level
     with logging_to(io.StringIO(), "debug"):

@@ -21,6 +21,8 @@ from detent.stores.sqlite import SqliteStore
 from detent.testing.factories import NOW, a_client, a_family, a_record
 from tests.stores.disk import Disk
 
+pytestmark = pytest.mark.quick
+
 INSERT = changed(InsertFamily(a_family()))
 SWAP = changed(ReplaceFamily(a_family(version=2, generation=2)))
 

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from detent.stores.memory import MemoryStore
 from detent.testing.store_contract import CompleteStore, StoreContract
+
+pytestmark = pytest.mark.quick
 
 
 class TestMemoryStore(StoreContract):

@@ -63,6 +63,7 @@ def without_pragmas(statements: list[str]) -> list[str]:
     return [text for text in statements if not text.startswith("PRAGMA")]
 
 
+@pytest.mark.quick
 async def test_a_refresh_is_one_select_one_update_and_no_insert(sqlite: SqliteStore, statements: list[str]) -> None:
     await warmed(sqlite, 1)
     statements.clear()
@@ -75,6 +76,7 @@ async def test_a_refresh_is_one_select_one_update_and_no_insert(sqlite: SqliteSt
     assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 0, 1]
 
 
+@pytest.mark.quick
 async def test_64_refreshes_at_once_share_their_commits(sqlite: SqliteStore, statements: list[str]) -> None:
     await warmed(sqlite, 64)
     statements.clear()
@@ -85,6 +87,7 @@ async def test_64_refreshes_at_once_share_their_commits(sqlite: SqliteStore, sta
     assert statements.count("COMMIT") == sqlite.counters.commits - before <= 4
 
 
+@pytest.mark.quick
 async def test_what_is_remembered_costs_no_statement(sqlite: SqliteStore, statements: list[str]) -> None:
     await warmed(sqlite, 1)
     assert await sqlite.client("nobody") is None
@@ -195,6 +198,7 @@ async def test_no_statement_reads_a_whole_table(sqlite: SqliteStore, path: Path,
     assert whole == set(), plan
 
 
+@pytest.mark.quick
 async def test_loading_and_swapping_a_family_use_the_primary_key(sqlite: SqliteStore, path: Path) -> None:
     key = "USING INDEX sqlite_autoindex_family_1 (placement=? AND id=?)"
     of_session = [
@@ -229,6 +233,7 @@ def planned(path: Path, text: str) -> list[str]:
         return [str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()]
 
 
+@pytest.mark.quick
 async def test_nothing_that_a_refresh_changes_is_indexed(sqlite: SqliteStore, path: Path) -> None:
     with closing(apsw.Connection(str(path))) as db:
         indexed = {

@@ -53,6 +53,7 @@ def migrations(db: apsw.Connection) -> list[tuple[object, ...]]:
     return [*db.execute("SELECT number, name FROM migration").fetchall()]
 
 
+@pytest.mark.quick
 async def test_only_the_owner_can_read_the_file_its_log_and_a_new_folder(tmp_path: Path) -> None:
     path = tmp_path / "new" / "detent.db"
     before = os.umask(0)
@@ -67,6 +68,7 @@ async def test_only_the_owner_can_read_the_file_its_log_and_a_new_folder(tmp_pat
     await store.close()
 
 
+@pytest.mark.quick
 def test_the_pragmas_hold_on_the_connection(path: Path) -> None:
     with closing(open_connection(path)) as db:
         assert {name: db.pragma(name) for name in PRAGMAS} == PRAGMAS
@@ -112,6 +114,7 @@ def in_a_file(path: Path) -> None:
     path.parent.touch()
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("prepare", "sentence"),
     [
@@ -135,6 +138,7 @@ async def test_what_is_no_store_of_ours_is_refused_and_left_alone(
     assert after == before
 
 
+@pytest.mark.quick
 async def test_what_was_written_is_there_after_reopening_and_the_store_keeps_its_name(path: Path) -> None:
     store = await SqliteStore.open(path)
     await store.apply(changed(InsertClient(a_client())))
@@ -146,6 +150,7 @@ async def test_what_was_written_is_there_after_reopening_and_the_store_keeps_its
     await again.close()
 
 
+@pytest.mark.quick
 def test_two_stores_have_two_names(tmp_path: Path) -> None:
     names = set()
     for number in range(2):
@@ -154,6 +159,7 @@ def test_two_stores_have_two_names(tmp_path: Path) -> None:
     assert len(names) == 2
 
 
+@pytest.mark.quick
 def test_the_known_migrations_are_numbered_without_a_gap() -> None:
     known = known_migrations("sqlite")
     assert [migration.number for migration in known] == list(range(1, len(known) + 1))
@@ -219,6 +225,7 @@ def insert(db: apsw.Connection, table: str, text: str, values: tuple[Value, ...]
     db.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))  # noqa: S608
 
 
+@pytest.mark.quick
 def test_a_step_that_fails_leaves_nothing_behind_and_can_be_carried_out_later(path: Path) -> None:
     broken = Migration(2, SECOND.name, "INSERT INTO b VALUES (1); INSERT INTO missing VALUES (1)")
     with closing(apsw.Connection(str(path))) as db:

@@ -24,6 +24,8 @@ from detent.tokens.handle import (
     is_of,
 )
 
+pytestmark = pytest.mark.quick
+
 CLIENT = "app"
 KNOWN_REFRESH = "dtrt_AQABAAcAAQIDBAUGBwgJCgsMDQ4PAAMAAAApeEkxhj6ETrCHolKCLlABSTj3KTHmrghX_I3L1w6Ae3_Anzuv"
 KNOWN_SEALED = "dtac_AQABFhYWFhYWFhYWFhYWFhYWFjsgk9B_jthW9qvRGwlPkHlXWodBZduR"

@@ -13,6 +13,8 @@ from detent.testing.server import Loopback, ServerThread
 from detent.web.asgi import Edge, Receive, Scope, Send
 from detent.web.server import port_of
 
+pytestmark = pytest.mark.quick
+
 BIG = b"x" * 3_000_000
 
 

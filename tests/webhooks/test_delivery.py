@@ -17,6 +17,7 @@ from tests.serving import Detent, running
 from tests.webhooks.receiver import Post, Receiver
 
 
+@pytest.mark.quick
 def test_a_theft_over_http_arrives_within_a_second_or_so_with_a_signature_that_verifies(
     post: Post, receiver: Receiver
 ) -> None:
@@ -40,6 +41,7 @@ def test_a_theft_over_http_arrives_within_a_second_or_so_with_a_signature_that_v
     assert got.headers["content-type"] == "application/json"
 
 
+@pytest.mark.quick
 def test_events_arrive_in_order_each_once_and_only_those_that_were_asked_for(post: Post, receiver: Receiver) -> None:
     everything = post.serve(Receiver())
     post.add(receiver.url, "reuse_detected")

@@ -3,10 +3,14 @@
 import base64
 import json
 
+import pytest
+
 from detent.core.audit import AuditRow
 from detent.core.ids import Instant
 from detent.core.webhook import SecretSeed
 from detent.webhooks.message import body_of, signed_headers
+
+pytestmark = pytest.mark.quick
 
 
 def test_the_signature_is_that_of_the_published_example() -> None:

@@ -16,6 +16,8 @@ from detent.testing.server import Loopback, ServerThread
 from detent.web.outbound import LOOPBACK, MAX_ANSWER_BYTES, Outbound, Unreachable, url_fault
 from tests.webhooks.receiver import Receiver
 
+pytestmark = pytest.mark.quick
+
 BODY = b'{"type":"test","data":{}}'
 SIGNED = {"webhook-id": "1", "content-type": "application/json"}
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
