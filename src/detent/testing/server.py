@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 from detent.web.server import Application, Server, listening, port_of
 
 T = TypeVar("T")
-START_SECONDS = 10
+START_SECONDS = 60
 
 
 class Loopback:
