@@ -92,10 +92,13 @@ def fault(image: Image, folder: Path) -> str:
         found = asyncio.run(numbers(path, list(image.acknowledged)))
     except (StoreUnavailable, apsw.Error) as error:
         return f"does not open: {error}"
-    with closing(apsw.Connection(str(path))) as db:
-        [(sound,)] = db.execute("PRAGMA integrity_check").fetchall()
-    if sound != "ok":
-        return f"is damaged: {sound}"
+    try:
+        with closing(apsw.Connection(str(path))) as db:
+            told = "; ".join(line for (line,) in db.execute("PRAGMA integrity_check"))
+    except apsw.Error as error:
+        told = str(error)
+    if told != "ok":
+        return f"is damaged: {told}"
     lost = [name for name, number in image.acknowledged.items() if found[name] < number]
     return f"lost {len(lost)} acknowledged changes" if lost else ""
 

@@ -189,7 +189,9 @@ async def test_a_row_that_was_damaged_is_unavailable_and_its_neighbours_are_not(
     assert await sqlite.family(a_family(2).key)
 
 
-@pytest.mark.parametrize("name", [name for name in vars(sql) if name.isupper() and not name.startswith("_")])
+@pytest.mark.parametrize(
+    "name", [name for name, value in vars(sql).items() if name.isupper() and isinstance(value, str)]
+)
 async def test_no_statement_reads_a_whole_table(sqlite: SqliteStore, path: Path, name: str) -> None:
     plan = planned(path, getattr(sql, name))
     whole = {line for line in plan if line.startswith("SCAN")} - {"SCAN CONSTANT ROW", "SCAN installation"}
