@@ -99,10 +99,11 @@ class Store(Protocol):
         """
         ...
 
-    async def confirm(self) -> None:
-        """Return once all that was read before is as safe as what `apply` wrote: for an answer that writes nothing.
+    async def confirm(self, key: FamilyKey, version: int) -> None:
+        """Return once the family as it was read is as safe as what `apply` wrote: for an answer that does not write it.
 
-        Where commits wait for standbys, a read may see one for which nobody waits any more. Raises StoreUnavailable.
+        Where commits wait for standbys, a read may see one for which nobody waits any more, and that the next primary
+        has never seen. Raises Conflict if that is no longer the family's version, and StoreUnavailable.
         """
         ...
 

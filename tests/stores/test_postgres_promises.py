@@ -306,7 +306,7 @@ async def test_an_answer_that_writes_nothing_rests_on_nothing_that_a_standby_did
     async with opened(conninfo, patience=1) as plain:
         store = PostgresStore(plain._backend, remembered=10, replicated=True)
         await store.apply(changed(InsertFamily(a_family())))
-        await store.confirm()
+        await store.confirm(a_family().key, 1)
         with synchronous(cluster), psycopg.connect(conninfo, autocommit=True) as other:
             write = asyncio.create_task(store.apply(changed(ReplaceFamily(turned(a_family())))))
             await until_waiting(other, "IPC")
@@ -315,9 +315,12 @@ async def test_an_answer_that_writes_nothing_rests_on_nothing_that_a_standby_did
                 await write
             assert (await stored(store, a_family().key)).generation == 2, "the read sees it"
             with pytest.raises(StoreUnavailable):
-                await store.confirm()
-            await plain.confirm()
-        await store.confirm()
+                await store.confirm(a_family().key, 2)
+            await plain.confirm(a_family().key, 2)
+        await store.confirm(a_family().key, 2)
+        with pytest.raises(Conflict):  # what was read is not there: another server answers than the one that was read
+            await store.confirm(a_family().key, 3)
+        await plain.confirm(a_family().key, 3)
 
 
 async def test_who_gives_up_waiting_takes_nothing_back(postgres: PostgresStore, other: psycopg.Connection) -> None:

@@ -140,7 +140,7 @@ class MemoryStore:
         await asyncio.sleep(0)
         return self._records.get((kind, key))
 
-    async def confirm(self) -> None:
+    async def confirm(self, key: FamilyKey, version: int) -> None:
         await asyncio.sleep(0)
 
     async def apply(self, changes: Changes) -> None:

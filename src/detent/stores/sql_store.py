@@ -110,7 +110,7 @@ class SqlStore:
         found = await self._backend.read(sql.RECORD, (kind, key))
         return rows.record(kind, key, found[0]) if found else None
 
-    async def confirm(self) -> None:
+    async def confirm(self, key: FamilyKey, version: int) -> None:
         """Nobody reads here what is not on the disk."""
 
     async def apply(self, changes: Changes) -> None:

@@ -10,6 +10,7 @@ from psycopg_pool import PoolTimeout
 from detent.core.audit import AuditRow
 from detent.core.changes import Changes, Restored
 from detent.core.errors import StoreUnavailable
+from detent.core.ids import FamilyKey
 from detent.stores import rows
 from detent.stores.backend import Backend
 from detent.stores.migrations import known_migrations
@@ -32,7 +33,9 @@ _BETWEEN: Final = _ROWS + "seq > ? AND seq <= ? AND " + _IS_SETTLED + " ORDER BY
 _ORDERED_BY_NUMBER: Final = "UPDATE event SET written_by = '0'"
 _UNSETTLED: Final = "SELECT 1 FROM event WHERE written_by >= pg_snapshot_xmin(pg_current_snapshot()) LIMIT 1"
 _TIME: Final = "SELECT extract(epoch FROM clock_timestamp())::double precision"
-_EMPTY: Final = "SELECT pg_logical_emit_message(true, 'detent', '')"
+_EMPTY: Final = (
+    "SELECT pg_logical_emit_message(true, 'detent', '') FROM family WHERE placement = ? AND id = ? AND version = ?"
+)
 _PAUSES: Final = (0.005, 0.02, 0.1, 0.4)  # seconds in which what is committed is usually settled
 
 
@@ -76,10 +79,13 @@ class PostgresStore(SqlStore):
             raise StoreUnavailable(f"PostgreSQL cannot be opened: {error}") from error
         return cls(Statements(pool, patience=patience, waiting=waiting), remembered=remembered, replicated=replicated)
 
-    async def confirm(self) -> None:
-        """Commits wait for the standbys in their order: once this empty one is there, so is all before it."""
+    async def confirm(self, key: FamilyKey, version: int) -> None:
+        """Commits wait for the standbys in their order: once this empty one is there, so is what its server had before.
+
+        That may be another server than the one that was read, so the row is looked for in the same statement.
+        """
         if self._replicated:
-            await self._backend.write([Step(_EMPTY, (), must_change=False)])
+            await self._backend.write([Step(_EMPTY, (key.placement, key.id, version))])
 
     async def apply(self, changes: Changes) -> None:
         """A restored log may come from another server, whose transactions say nothing of the order here."""
