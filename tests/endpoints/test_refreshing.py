@@ -14,6 +14,7 @@ import pytest
 
 from detent.core.changes import Changes, ReplaceFamily, SlideSession
 from detent.core.errors import Conflict, StoreUnavailable
+from detent.core.ids import FamilyKey
 from detent.grants.repeats import PER_MINUTE
 from detent.tokens.handle import MAX_GENERATION, REFRESH_PREFIX
 from tests.attacks.outcomes import assert_refused
@@ -270,17 +271,51 @@ def test_the_last_generation_is_never_handed_out(detent: Detent) -> None:
     assert detent.family(first).generation == MAX_GENERATION - 1
 
 
+async def never(key: FamilyKey, version: int) -> None:
+    raise StoreUnavailable("no standby confirms")
+
+
 @pytest.mark.quick
 def test_attack_f9_an_answer_that_writes_nothing_is_not_given_before_the_store_confirms_what_it_tells(
-    detent: Detent,
+    detent: Detent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never() -> None:
-        raise StoreUnavailable("no standby confirms")
+    first = detent.sign_in("app")["refresh_token"]
+    with monkeypatch.context() as standbys:
+        standbys.setattr(detent.store, "confirm", never)
+        successor = detent.refreshed("app", first)["refresh_token"]
+        assert detent.refreshed("app", first)["refresh_token"] == successor, "it writes, and so waits by itself"
+        assert_refused(detent.refresh("app", first), "temporarily_unavailable", 503)
+    assert detent.refreshed("app", first)["refresh_token"] == successor
 
-    confirm, detent.store.confirm = detent.store.confirm, never
+
+def test_attack_f9_a_proof_that_is_written_does_not_stand_for_the_family_that_is_not(
+    detent: Detent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = Holder(detent)
+    first = holder.sign_in("app")["refresh_token"]
+    successor = holder.refresh("app", first).json()["refresh_token"]
+    assert holder.refresh("app", first).json()["refresh_token"] == successor, "it is noted that it was repeated"
+    with monkeypatch.context() as standbys:
+        standbys.setattr(detent.store, "confirm", never)
+        assert_refused(holder.refresh("app", first), "temporarily_unavailable", 503)
+    assert holder.refresh("app", first).json()["refresh_token"] == successor
+
+
+def test_attack_f9_what_the_store_does_not_confirm_is_decided_anew(
+    detent: Detent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another primary may answer than the one that was read, and know nothing of what is to be repeated."""
     first = detent.sign_in("app")["refresh_token"]
     successor = detent.refreshed("app", first)["refresh_token"]
-    assert detent.refreshed("app", first)["refresh_token"] == successor, "it writes, and so waits by itself"
-    assert_refused(detent.refresh("app", first), "temporarily_unavailable", 503)
-    detent.store.confirm = confirm
+    detent.refreshed("app", first)
+    asked: list[tuple[FamilyKey, int]] = []
+
+    async def once(key: FamilyKey, version: int) -> None:
+        asked.append((key, version))
+        if len(asked) == 1:
+            raise Conflict
+
+    monkeypatch.setattr(detent.store, "confirm", once)
     assert detent.refreshed("app", first)["refresh_token"] == successor
+    family = detent.family(first, "app")
+    assert asked == [(family.key, family.version)] * 2
