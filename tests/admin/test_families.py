@@ -10,6 +10,7 @@ from detent.admin.families import Families
 from detent.core.changes import InsertClient, RemoveClient, ReplaceFamily
 from detent.core.ids import ClientId
 from detent.core.policy import DAY
+from tests.attacks.outcomes import stranded
 from tests.serving import Detent, client
 
 pytestmark = pytest.mark.slow
@@ -60,6 +61,16 @@ def test_a_late_repeat_is_told_and_happens(detent: Detent) -> None:
     meaning = "answered late with refresh token 3; the unused one before it would be dead."
     assert told(detent, first).endswith(meaning)
     assert detent.refreshed("app", first)["refresh_token"] != second
+
+
+def test_a_late_repeat_beside_another_one_is_told_and_happens(detent: Detent) -> None:
+    token = stranded(detent, "app")
+    second = detent.refreshed("app", token)["refresh_token"]
+    meaning = "the unused one before it would be as good until one of the two is used."
+    assert told(detent, token).endswith(f"answered late with refresh token 7; {meaning}")
+    third = detent.refreshed("app", token)["refresh_token"]
+    assert detent.refresh("app", second).status_code == 200
+    assert detent.refresh("app", third).status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,18 @@ def signed_in(detent: Detent, client: str) -> Tokens:
     return detent.sign_in(client, resource=VAULT if client == "testclient" else (VAULT,))
 
 
+def stranded(detent: Detent, client: str) -> str:
+    """A parent that got an access token only an hour ago, after three more generations in a row that came again."""
+    token: str = signed_in(detent, client)["refresh_token"]
+    for _ in range(4):
+        detent.clock.advance(3600)
+        detent.refreshed(client, token)
+        token = detent.refreshed(client, token).get("refresh_token", token)
+    assert "refresh_token" not in detent.refreshed(client, token)
+    detent.clock.advance(3600)
+    return token
+
+
 def chained(detent: Detent, client: str, generations: int) -> list[Tokens]:
     """The answers of one family from its sign-in on, each refresh after the overlap of the one before."""
     chain = [signed_in(detent, client)]

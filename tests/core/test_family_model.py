@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detent.core.confirmation import BEARER
-from detent.core.family import Presented, Refuse, Surroundings, decide
+from detent.core.family import EQUAL_SUCCESSORS, Presented, Refuse, Surroundings, decide
 from detent.core.ids import Instant
 from detent.core.policy import Overrides, RefreshPolicy, effective_policy
 from detent.testing.family_model import failover, world
@@ -83,6 +83,16 @@ def test_lost_answers_can_kill_tabs_only_after_four_tolerated_generations_in_a_r
         assert sum("the answer is lost" in told for told in trace) == 5
 
 
+@TOLERANT
+def test_tabs_that_rest_on_a_new_token_are_killed_only_if_four_more_answers_are_lost_at_once(
+    policy: RefreshPolicy,
+) -> None:
+    trace = kills(Scenario(policy, tabs=3, spans=False, rests=True))
+    assert trace
+    first = next(number for number, told in enumerate(trace) if "an access token only" in told)
+    assert sum("the answer is lost" in told for told in trace[first + 1 :]) == EQUAL_SUCCESSORS
+
+
 def test_a_family_that_does_not_rotate_is_never_killed_by_its_own_clients() -> None:
     assert kills(Scenario(NOT_ROTATING.policy, tabs=3, strays=1, doubles=True, roams=True)) is None
 
@@ -92,7 +102,7 @@ def test_a_family_that_does_not_rotate_is_never_killed_by_its_own_clients() -> N
 
 @pytest.mark.parametrize(
     ("policy", "shadowing", "late"),
-    [(STRICT.policy, 0, 0), (OVERLAP.policy, 11, 2), (SUSPECT.policy, 11, 2)],
+    [(STRICT.policy, 0, 0), (OVERLAP.policy, 12, 2), (SUSPECT.policy, 12, 2)],
     ids=["strict", "revoke", "suspect"],
 )
 def test_owner_and_thief_cannot_both_go_on(policy: RefreshPolicy, shadowing: int, late: int) -> None:
@@ -117,8 +127,8 @@ def test_a_web_client_that_was_switched_to_rotation_is_as_good_as_a_native_one()
 
 
 def test_a_thief_between_two_tabs_whose_requests_span_overlaps_is_found_as_well() -> None:
-    assert most_turns(Scenario(OVERLAP.policy, tabs=2)) == 15
-    assert most_turns(Scenario(OVERLAP.policy, thief_is_elsewhere=True, roams=True)) == 11
+    assert most_turns(Scenario(OVERLAP.policy, tabs=2)) == 16
+    assert most_turns(Scenario(OVERLAP.policy, thief_is_elsewhere=True, roams=True)) == 12
 
 
 # A store that was rolled back

@@ -11,6 +11,7 @@ import pytest
 from detent.core.authorization import Epochs
 from detent.core.confirmation import Confirmation
 from detent.core.family import (
+    EQUAL_SUCCESSORS,
     NARROWED_EVENTS,
     NOTABLE_EVENTS,
     Ahead,
@@ -82,6 +83,18 @@ class Life:
         self.clock.advance(after)
         assert isinstance(self.presents(redeemed, retry_key), Rotate)
         return redeemed
+
+    @classmethod
+    def after_late_retries(cls, many: int, *, wait: int = 61) -> tuple["Life", list[Token]]:
+        """A parent got an access token only, and `wait` seconds later it was presented so often, here and there."""
+        life, successors = cls(tolerated=3, repeated=1), []
+        parent = life.rotates()
+        assert is_bare(life.presents(parent))
+        life.clock.advance(wait)
+        for number in range(many):
+            assert isinstance(life.presents(parent, origin=(ELSEWHERE, HERE)[number % 2]), Supersede)
+            successors.append(life.head)
+        return life, successors
 
 
 def is_bare(decision: Decision) -> bool:
@@ -338,6 +351,32 @@ def test_row_6_once_the_parent_got_an_access_token_only_no_overlap_restarts_befo
     life.clock.advance(61)
     life.rotates()
     assert life.family.repeated == 0
+
+
+def test_row_6_late_retries_in_parallel_each_bring_a_token_that_is_good_until_one_of_them_is_used() -> None:
+    """{ O1 Supersede · O2 Supersede · O2's answer is stored · O1's answer is stored over it }: nobody has two."""
+    for kept in range(EQUAL_SUCCESSORS):
+        life, successors = Life.after_late_retries(EQUAL_SUCCESSORS)
+        assert isinstance(life.presents(successors[kept]), Rotate)
+        assert life.family.parent == successors[kept].generation
+        assert isinstance(life.presents(successors[kept]), Repeat), "another tab of the same store"
+        assert isinstance(life.presents(successors[kept - 1]), Reuse), "somebody has two"
+
+
+def test_row_6_so_few_are_good_and_the_one_before_the_access_token_only_is_not() -> None:
+    life, successors = Life.after_late_retries(EQUAL_SUCCESSORS + 1)
+    assert isinstance(life.presents(successors[0]), Reuse)
+    life, successors = Life.after_late_retries(2)
+    assert isinstance(life.presents(Token(successors[0].generation - 1)), Reuse)
+
+
+def test_row_3_while_the_overlap_runs_each_of_them_is_answered_with_itself_and_never_with_anothers() -> None:
+    life, successors = Life.after_late_retries(2, wait=0)
+    for successor in successors:
+        decision = life.presents(successor)
+        assert isinstance(decision, Keep)
+        assert decision.after is None
+        assert decision.head.generation == successor.generation
 
 
 # Row 7

@@ -24,7 +24,6 @@ from detent.core.family import (
     Presented,
     Refuse,
     Repeat,
-    Repeated,
     Reuse,
     Rotate,
     Status,
@@ -40,7 +39,7 @@ pytestmark = pytest.mark.quick
 NOW = Instant(1_800_000_000)
 OVERLAP, IDLE = 60, 1_000
 ABSOLUTE = Instant(NOW + 5_000)
-HEAD, PARENT = 7, 6
+HEAD, PARENT = 11, 6
 REFRESHES = 9
 ROW_EPOCH, OLD_HANDLE_KEY, NEW_HANDLE_KEY = 4, 1, 2
 KEY, OTHER_KEY = b"the key of the redemption", b"another key"
@@ -55,12 +54,15 @@ HISTORY = (Event("family_created", Instant(1)),)
 
 Over = Literal["", "idle", "absolute", "cut off: user", "cut off: client", "cut off: server"]
 Place = Literal[
-    "head", "parent", "parent of an older epoch", "older", "its number when there is no parent", "later",
+    "head", "the successor before", "the fifth last successor",
+    "parent", "parent of an older epoch", "older", "its number when there is no parent", "later",
     "older epoch, number of the head", "older epoch, number of the parent", "older epoch, later number",
     "newer epoch, later number", "newer epoch, number of the head", "newer epoch, lower number",
 ]  # fmt: skip
 HANDLES: dict[Place, tuple[int, int]] = {
     "head": (HEAD, ROW_EPOCH),
+    "the successor before": (HEAD - 1, ROW_EPOCH),
+    "the fifth last successor": (HEAD - 4, ROW_EPOCH),
     "parent": (PARENT, ROW_EPOCH),
     "parent of an older epoch": (PARENT, ROW_EPOCH - 1),
     "older": (PARENT - 1, ROW_EPOCH),
@@ -88,7 +90,7 @@ class Cell(NamedTuple):
     key: Literal["none", "equal", "other", "neither has one"] = "none"
     overlap: int = OVERLAP
     tolerated: int = 0
-    repeated: Repeated = 0
+    repeated: int = 0
     on_reuse: OnReuse = "revoke"
     suspected: bool = False
     ahead: Ahead = "refuse"
@@ -98,6 +100,11 @@ class Cell(NamedTuple):
         return self.overlap > 0 and self.age <= self.overlap
 
     @property
+    def waits(self) -> bool:
+        """The head, or one of the four latest successors that the parent got since it got an access token only."""
+        return self.place == "head" or (self.place == "the successor before" and self.repeated >= 4)
+
+    @property
     def is_parent(self) -> bool:
         return self.place in ("parent", "parent of an older epoch")
 
@@ -105,7 +112,7 @@ class Cell(NamedTuple):
     def is_ahead(self) -> bool:
         if self.place == "later" or self.place.startswith("newer epoch"):
             return True
-        return not self.moved and (self.place == "head" or (self.is_parent and self.ahead == "refuse"))
+        return not self.moved and (self.waits or (self.is_parent and self.ahead == "refuse"))
 
 
 class Then(NamedTuple):
@@ -200,7 +207,7 @@ def rotate(cell: Cell) -> Then:
         **served(cell),
         **idle_moves(cell),
         **present_epoch(cell),
-        "parent": HEAD,
+        "parent": presented_in(cell).generation,
         "parent_epoch": ROW_EPOCH,
         "generation": HEAD + 1,
         "rotated_at": NOW,
@@ -228,10 +235,10 @@ def supersede(cell: Cell) -> Then:
         "generation": HEAD + 1,
         "retry_key": None,
         "tolerated": cell.tolerated if cell.repeated else cell.tolerated + 1,
-        "repeated": 2 if cell.repeated == 2 else 0,
+        "repeated": min(cell.repeated + 1, 6) if cell.repeated >= 2 else 0,
         "history": noted(cell, "superseded", generation=HEAD + 1),
     }
-    return Then(Supersede, columns if cell.repeated == 2 else {**columns, "rotated_at": NOW})
+    return Then(Supersede, columns if cell.repeated >= 2 else {**columns, "rotated_at": NOW})
 
 
 def reuse(cell: Cell) -> Then:
@@ -268,8 +275,8 @@ def noted(cell: Cell, name: EventName, generation: int = HEAD) -> tuple[Event, .
 TABLE: tuple[tuple[int, Callable[[Cell], bool], Callable[[Cell], Then]], ...] = (
     (1, lambda cell: cell.status != "live" or cell.over != "", refuse),
     (2, lambda cell: cell.is_ahead, ahead),
-    (3, lambda cell: cell.place == "head" and (not cell.rotating or cell.young), keep),
-    (4, lambda cell: cell.place == "head", rotate),
+    (3, lambda cell: cell.waits and (not cell.rotating or cell.young), keep),
+    (4, lambda cell: cell.waits, rotate),
     (5, lambda c: c.is_parent and (c.key == "equal" or (c.young and c.alike) or not c.rotating), repeat),
     (6, lambda cell: cell.is_parent and cell.overlap > 0, supersede),
     (7, lambda cell: True, reuse),
@@ -292,7 +299,8 @@ def check(cell: Cell) -> int:
         case "Reuse":
             expected = Reuse(then.reason, after)
         case "Keep":
-            expected = Keep(after, after or before)
+            again = msgspec.structs.replace(before, generation=presented_in(cell).generation)
+            expected = Keep(after, after or again)
         case "Repeat":
             expected = Repeat(after, after or before, then.bare)
         case _:
@@ -311,7 +319,7 @@ LIVE: dict[str, tuple[Any, ...]] = {
     "key": ("none", "equal", "other", "neither has one"),
     "overlap": (0, OVERLAP),
     "tolerated": (0, 1, 2, 3, 4),
-    "repeated": (0, 1, 2),
+    "repeated": (0, 1, 2, 4, 6),
     "on_reuse": ("revoke", "suspect"),
     "suspected": (False, True),
     "ahead": ("refuse", "advance"),

@@ -168,12 +168,15 @@ def test_row_5_the_first_bare_repeat_is_written_and_the_next_one_is_not() -> Non
     assert decided(by_key, presented(3)) == Repeat(after, after, bare=True), "that it was repeated is noted already"
 
 
-@pytest.mark.parametrize(("repeated", "mark", "at", "tolerated"), [(0, 0, NOW, 3), (1, 0, NOW, 2), (2, 2, THEN, 2)])
+@pytest.mark.parametrize(
+    ("repeated", "mark", "at", "tolerated"),
+    [(0, 0, NOW, 3), (1, 0, NOW, 2), (2, 3, THEN, 2), (3, 4, THEN, 2), (6, 6, THEN, 2)],
+)
 def test_row_6_a_supersession(repeated: Any, mark: int, at: Instant, tolerated: int) -> None:
-    family = a_life(repeated=repeated)
+    family = a_life(repeated=repeated, generation=8)
     assert decided(family, presented(3)) == Supersede(
         changed(
-            family, told("superseded", family, 3, generation=5), **USED, generation=5, epoch=5, handle_key=9,
+            family, told("superseded", family, 3, generation=9), **USED, generation=9, epoch=5, handle_key=9,
             retry_key=None, rotated_at=at, tolerated=tolerated, repeated=mark,
         )
     )  # fmt: skip

@@ -17,7 +17,7 @@ from detent.core.errors import Conflict, StoreUnavailable
 from detent.core.ids import FamilyKey
 from detent.grants.repeats import PER_MINUTE
 from detent.tokens.handle import MAX_GENERATION, REFRESH_PREFIX
-from tests.attacks.outcomes import assert_refused
+from tests.attacks.outcomes import assert_refused, stranded
 from tests.browsing import Browser
 from tests.proving import Holder
 from tests.serving import API, REPORTS, Detent
@@ -132,6 +132,15 @@ def test_a_parent_is_repeated_so_often_in_a_minute_and_then_after_a_wait(detent:
     successor = detent.refreshed("testclient", first, retry_key=KEY)["refresh_token"]
     assert successor == answers[0].json()["refresh_token"]
     detent.refreshed("testclient", successor)
+
+
+def test_a_parent_that_gets_a_new_successor_each_time_is_limited_alike(detent: Detent) -> None:
+    """After four tolerated generations in a row, where the last one got an access token only."""
+    token = stranded(detent, "app")
+    answers = [detent.refresh("app", token) for _ in range(PER_MINUTE + 1)]
+    assert len({answer.json().get("refresh_token") for answer in answers}) == PER_MINUTE + 1
+    assert [answer.status_code for answer in answers] == [200] * PER_MINUTE + [429]
+    assert_refused(answers[-1], "slow_down", 429)
 
 
 @pytest.mark.quick

@@ -16,7 +16,19 @@ import pytest
 
 from detent.core.authorization import Epochs
 from detent.core.changes import Changes, InsertFamily, ReplaceFamily
-from detent.core.family import Family, Keep, Origin, Presented, Refuse, Repeat, Reuse, decide
+from detent.core.family import (
+    BARE,
+    EQUAL_SUCCESSORS,
+    Family,
+    Keep,
+    Origin,
+    Presented,
+    Refuse,
+    Repeat,
+    Reuse,
+    Rotate,
+    decide,
+)
 from detent.grants import refresh_token
 from detent.keys.file import FileKeys
 from detent.testing.clock import ManualClock
@@ -76,6 +88,22 @@ def two_tabs_in_one_second(run: Recorded) -> None:
     first = run.ask("/oauth/token", "app", grant_type="authorization_code", **form).json()
     for _ in range(2):
         run.refresh(first["refresh_token"], "app", promised=True)
+
+
+def late_retries_after_an_access_token_only(run: Recorded) -> None:
+    """Lost answers in four generations, then two late retries at once; the store keeps the first one's answer."""
+    form: dict[str, Any] = {"redirect_uri": REDIRECT_URI, "code": run.detent.code("app"), "code_verifier": VERIFIER}
+    token = run.ask("/oauth/token", "app", grant_type="authorization_code", **form).json()["refresh_token"]
+    for _ in range(4):
+        run.detent.clock.advance(3600)
+        run.refresh(token, "app")
+        token = run.refresh(token, "app").get("refresh_token", token)
+    assert run.recorder.requests[-1].successor is None
+    run.detent.clock.advance(3600)
+    first, second = (run.refresh(token, "app", promised=True)["refresh_token"] for _ in range(2))
+    run.detent.clock.advance(3600)
+    run.refresh(first, "app", promised=True)
+    run.refresh(second, "app")
 
 
 def a_revocation_between_read_and_write(run: Recorded) -> None:
@@ -250,6 +278,27 @@ def each_repeat_supersedes(detent: Detent, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(refresh_token, "decide", generous)
 
 
+def equals_stay_good(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    """One of several successors of a parent was used, and the others still wait."""
+
+    def forgetful(family: Family, *args: Any) -> Any:
+        decision = decide(family, *args)
+        if isinstance(decision, Rotate) and family.repeated > BARE:
+            decision = Rotate(msgspec.structs.replace(decision.after, repeated=BARE + EQUAL_SUCCESSORS))
+        return decision
+
+    patch.setattr(refresh_token, "decide", forgetful)
+
+
+def only_the_latest_waits(detent: Detent, patch: pytest.MonkeyPatch) -> None:
+    """As it was before: parallel late retries kill, if the store keeps another answer than the last one."""
+
+    def strict(family: Family, *args: Any) -> Any:
+        return decide(msgspec.structs.replace(family, repeated=min(family.repeated, BARE)), *args)
+
+    patch.setattr(refresh_token, "decide", strict)
+
+
 def codes_work_twice(detent: Detent, patch: pytest.MonkeyPatch) -> None:
     honest, store = detent.store.apply, detent.store
 
@@ -267,6 +316,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     the_parent_without_its_key,
     a_retry_after_the_handle_key_was_turned,
     two_tabs_in_one_second,
+    late_retries_after_an_access_token_only,
     a_revocation_between_read_and_write,
     a_code_twice,
     a_week_with_sweeps,
@@ -293,6 +343,8 @@ def test_a_right_server_passes(recorded: Recorded, scenario: Scenario) -> None:
         (acknowledged_writes_are_lost, two_rotations, "I1"),
         (the_key_of_the_moment_instead_of_the_rows, a_retry_after_the_handle_key_was_turned, "I3"),
         (each_repeat_supersedes, two_tabs_in_one_second, "I3"),
+        (equals_stay_good, late_retries_after_an_access_token_only, "I2"),
+        (only_the_latest_waits, late_retries_after_an_access_token_only, "I7"),
         (scope_grows, rotations_and_a_thief, "I8"),
         (no_end, beyond_every_life, "I8"),
         (codes_work_twice, a_code_twice, "I9"),

@@ -1,8 +1,9 @@
 """The world of honest installations: a network that delays, doubles, reorders and loses, and a server that restarts.
 
 Requests reach the real application through ASGI in the server's own loop and not through sockets: so an answer is
-lost exactly after the server sent it, the clock stands still while a second's requests are served together, and a
-seed repeats a run. People sign in over sockets. Time is that of the server's ManualClock.
+lost exactly after the server sent it, and the clock stands still while a second's requests are served together. A
+seed repeats what the network does; which request of a second is served first is the server's, as it would be. People
+sign in over sockets. Time is that of the server's ManualClock.
 """
 
 import asyncio

@@ -29,6 +29,7 @@ from detent.core.family import (
     Rotate,
     Supersede,
     decide,
+    waits,
 )
 from detent.core.ids import FamilyKey, Instant
 from detent.grants.ending import Ending
@@ -216,7 +217,9 @@ def _meaning(decision: Decision, client: Client) -> str:
         case Repeat(head=head):
             return f"answered once more with its successor, refresh token {head.generation}."
         case Supersede(after=after):
-            return f"answered late with refresh token {after.generation}; the unused one before it would be dead."
+            is_equal = waits(after, Presented(after.generation - 1, after.epoch))
+            fate = "as good until one of the two is used" if is_equal else "dead"
+            return f"answered late with refresh token {after.generation}; the unused one before it would be {fate}."
         case Reuse(after=None):
             return "refused as a used one; nothing changes."
         case Reuse(after=after):

@@ -21,9 +21,10 @@ Reason = Literal[
     "revoked", "compromised", "idle", "absolute", "cut_off", "session_over", "store_behind", "reuse",
     "reuse_not_rotating",
 ]  # fmt: skip
-Repeated = Literal[0, 1, 2]  # this generation's parent came again: no, yes, yes and once got an access token only
 
 TOLERATED_GENERATIONS = 3  # from the next one on, a repeat by overlap gets an access token only
+EQUAL_SUCCESSORS = 4  # how many of what row 6 gave to a parent after that wait alike until one of them is used
+BARE = 2  # where `repeated` begins to count
 NOTABLE_EVENTS = 16  # how many the family remembers
 NARROWED_EVENTS = 4  # how many of them tell of less that was asked for: they push out nothing that matters more
 
@@ -42,7 +43,9 @@ class Origin(msgspec.Struct, frozen=True):
 class Family(msgspec.Struct, frozen=True):
     """One authorization and the chain of refresh tokens that came of it; generation 0 means none was issued.
 
-    `refreshes` counts the answers that moved it on: Rotate, Supersede, and each Keep that is written.
+    `refreshes` counts the answers that moved it on: Rotate, Supersede, and each Keep that is written. `repeated` is
+    whether the parent of this generation came again: 0 no, 1 yes, BARE yes and once got an access token only; one more
+    for each successor that it has got since.
     """
 
     key: FamilyKey
@@ -61,7 +64,7 @@ class Family(msgspec.Struct, frozen=True):
     idle_until: Instant = Instant(0)
     retry_key: bytes | None = None
     tolerated: int = 0
-    repeated: Repeated = 0
+    repeated: int = 0
     refreshes: int = 0
     origin: Origin = Origin()
     last_used_at: Instant = Instant(0)
@@ -205,15 +208,22 @@ def _place(family: Family, presented: Presented, around: Surroundings) -> Litera
     store lost state. What a row that has not moved since a restore still answers may have been consumed in the lost
     span, so its head counts as ahead, and where ahead is refused, its parent too.
     """
-    handle = presented.generation, presented.epoch
     unmoved = family.epoch < around.store_epoch
     if presented.epoch > family.epoch or (presented.epoch == family.epoch and presented.generation > family.generation):
         return "ahead"
-    if handle == (family.generation, family.epoch):
+    if waits(family, presented):
         return "ahead" if unmoved else "head"
-    if handle == (family.parent, family.parent_epoch):
+    if (presented.generation, presented.epoch) == (family.parent, family.parent_epoch):
         return "ahead" if unmoved and around.ahead == "refuse" else "parent"
     return "older"
+
+
+def waits(family: Family, presented: Presented) -> bool:
+    """Whether this, which is not ahead, is the head or its equal: after an access-token-only answer parallel requests
+    of one parent get a successor each, and which one their store keeps is chance. Once one is used the others are old.
+    """
+    equal = max(family.repeated - BARE, 1)
+    return presented.epoch == family.epoch and family.generation - presented.generation < equal
 
 
 def _present_ahead(
@@ -250,7 +260,7 @@ def _present_head(
 ) -> Decision:
     rotating = policy.rotating(family.authorization.cnf)
     if rotating and is_young(family, policy, now):  # row 3: a second request overtook the first one's answer
-        return Keep(None, family)
+        return Keep(None, msgspec.structs.replace(family, generation=presented.generation))
     if rotating:  # row 4
         return _rotated(family, presented, policy, around, now)
     if family.parent is None and family.last_used_at >= now:  # else parallel requests would conflict without end
@@ -265,7 +275,7 @@ def _rotated(family: Family, presented: Presented, policy: RefreshPolicy, around
             family,
             presented,
             now,
-            parent=family.generation,
+            parent=presented.generation,
             parent_epoch=family.epoch,
             generation=family.generation + 1,
             epoch=around.store_epoch,
@@ -297,7 +307,7 @@ def _repeated(family: Family, presented: Presented, now: Instant, *, always: boo
     """Row 5. The first repeat of a generation is one write, and so is its first answer without a refresh token."""
     tolerated = family.tolerated + (0 if family.repeated else 1)
     bare = not always and tolerated > TOLERATED_GENERATIONS
-    mark: Repeated = 2 if bare else 1
+    mark = BARE if bare else 1
     if mark <= family.repeated:
         return Repeat(None, family, bare)
     note = None if family.repeated else _event("replay_tolerated", family, now, presented)
@@ -309,6 +319,7 @@ def _superseded(family: Family, presented: Presented, around: Surroundings, now:
     """Row 6. Two holders of one parent could take turns in it for ever, were it not for two things: it counts as
     tolerated, and once the parent got an access token only, no overlap restarts before the next rotation.
     """
+    was_bare = family.repeated >= BARE
     noted = _noted(family, _event("superseded", family, now, presented, generation=family.generation + 1))
     return Supersede(
         _used(
@@ -319,9 +330,9 @@ def _superseded(family: Family, presented: Presented, around: Surroundings, now:
             epoch=around.store_epoch,
             handle_key=around.handle_key,
             retry_key=None,
-            rotated_at=family.rotated_at if family.repeated == 2 else now,
+            rotated_at=family.rotated_at if was_bare else now,
             tolerated=family.tolerated + (0 if family.repeated else 1),
-            repeated=2 if family.repeated == 2 else 0,
+            repeated=min(family.repeated + 1, BARE + EQUAL_SUCCESSORS) if was_bare else 0,
         )
     )
 

@@ -138,7 +138,10 @@ class RefreshToken:
                 if after is None:  # the few that write limit themselves, and may have to decide again
                     self._limit_repeats(found.family, request.now)
                 return await self._answered(head, after, found, request, with_refresh_token=not bare)
-            case Rotate(after=after) | Supersede(after=after):
+            case Supersede(after=after):
+                self._limit_repeats(found.family, request.now)
+                return await self._answered(after, after, found, request)
+            case Rotate(after=after):
                 return await self._answered(after, after, found, request)
             case _:
                 assert_never(decision)
@@ -188,7 +191,7 @@ class RefreshToken:
         return InvalidGrant(REFUSED, detail=detail)
 
     def _limit_repeats(self, family: Family, now: Instant) -> None:
-        wait = self._repeats.seconds_to_wait(family.key, family.generation, now)
+        wait = self._repeats.seconds_to_wait(family.key, family.parent or 0, now)
         if wait:
             raise SlowDown("This refresh token was repeated too often; wait a minute.", retry_after=wait)
 

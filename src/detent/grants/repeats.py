@@ -1,4 +1,4 @@
-"""How often a parent may be answered again: a holder of it must not mint access tokens without end.
+"""How often a parent may be answered again: a holder of it must not mint tokens without end.
 
 Per process, bounded: it slows down and never refuses for good, so nothing is lost when it forgets.
 """
@@ -17,10 +17,10 @@ class RepeatLimit:
     def __init__(self) -> None:
         self._repeats = Windows(WINDOW_SECONDS, REMEMBERED)
 
-    def seconds_to_wait(self, key: FamilyKey, generation: int, now: Instant) -> int:
+    def seconds_to_wait(self, key: FamilyKey, parent: int, now: Instant) -> int:
         """Count one repeat; 0 if it may be answered, else how long to wait."""
-        parent = key, generation
-        wait = self._repeats.seconds_to_wait(parent, PER_MINUTE, now)
+        name = key, parent
+        wait = self._repeats.seconds_to_wait(name, PER_MINUTE, now)
         if not wait:
-            self._repeats.count(parent, now)
+            self._repeats.count(name, now)
         return wait

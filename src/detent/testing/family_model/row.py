@@ -1,8 +1,8 @@
 """A family's row reduced to what `decide` compares, so that a family has finitely many states.
 
-`decide` asks of a generation only whether it is the head, the parent or neither, and of time only whether the overlap
-still runs. So a token is one of three, and every row is written with generation 3 as its head. The decision is the
-real one: `presented` makes a `Family`, asks `decide`, and reduces what comes back.
+`decide` asks of a generation only whether it is the head or one of the few that equal it, the parent or neither, and
+of time only whether the overlap still runs. So tokens are few, and every row is written with generation HEAD as its
+head. The decision is the real one: `presented` makes a `Family`, asks `decide`, and reduces what comes back.
 """
 
 from functools import cache
@@ -12,22 +12,26 @@ import msgspec
 
 from detent.core.authorization import Authorization
 from detent.core.family import (
+    EQUAL_SUCCESSORS,
     TOLERATED_GENERATIONS,
     Family,
+    Keep,
     Origin,
     Presented,
     Refuse,
     Repeat,
-    Repeated,
     Reuse,
     Surroundings,
     decide,
     is_young,
+    waits,
 )
 from detent.core.ids import ClientId, FamilyKey, Instant, Subject
 from detent.core.policy import RefreshPolicy
 
-HEAD, PARENT, OLDER, NOTHING = 3, 2, 1, 0  # tokens; the first three are the generations they are presented as
+PARENT, OLDER, NOTHING = 2, 1, 0  # tokens; but for the last they are the generations they are presented as
+HEAD = PARENT + EQUAL_SUCCESSORS
+EQUALS = range(PARENT + 1, HEAD)  # of the head, the latest one last
 NO_KEY = 0
 
 NOW = Instant(2_000_000_000)
@@ -54,7 +58,7 @@ class Row(NamedTuple):
     has_parent: bool = False
     retry_key: int = NO_KEY
     tolerated: int = 0
-    repeated: Repeated = 0
+    repeated: int = 0
     origin: int = 0
     is_over: bool = False
     is_suspected: bool = False
@@ -67,7 +71,7 @@ class Outcome(NamedTuple):
     row: Row
     is_answered: bool
     answer: int
-    renamed: tuple[int, int, int, int]
+    renamed: tuple[int, ...]
     restarts_overlap: bool
 
 
@@ -79,12 +83,13 @@ def presented(row: Row, policy: RefreshPolicy, token: int, retry_key: int, origi
     after = (None if isinstance(decision, Refuse) else decision.after) or family
     is_answered = not isinstance(decision, Refuse | Reuse)
     is_bare = isinstance(decision, Repeat) and decision.bare
+    answer = place(decision.head.generation, after) if isinstance(decision, Keep) else HEAD
     return Outcome(
         type(decision).__name__ + (" with an access token only" if is_bare else ""),
         reduced(after, policy, NOW),
         is_answered,
-        HEAD if is_answered and not is_bare else NOTHING,
-        (NOTHING, OLDER, place(PARENT, after), place(HEAD, after)),
+        answer if is_answered and not is_bare else NOTHING,
+        (NOTHING, OLDER, *(place(token, after) for token in range(PARENT, HEAD + 1))),
         after.rotated_at == NOW,
     )
 
@@ -120,7 +125,7 @@ def reduced(family: Family, policy: RefreshPolicy, now: Instant) -> Row:
 
 
 def place(generation: int, family: Family) -> int:
-    """What a token of this generation is to the family: head, parent or older."""
-    if generation == family.generation:
-        return HEAD
+    """What a token of this generation is to the family: head or its equal, parent or older."""
+    if waits(family, Presented(generation, family.epoch)):
+        return HEAD - family.generation + generation
     return PARENT if generation == family.parent else OLDER

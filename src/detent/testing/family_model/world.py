@@ -11,14 +11,14 @@ from itertools import chain
 from typing import Literal, NamedTuple, TypeVar
 
 from detent.core.policy import RefreshPolicy
-from detent.testing.family_model.row import HEAD, NO_KEY, NOTHING, OLDER, PARENT, Outcome, Row, presented
+from detent.testing.family_model.row import EQUALS, HEAD, NO_KEY, OLDER, PARENT, Outcome, Row, presented
 from detent.testing.family_model.search import Graph, Move, Party
 
 Keys = Literal["none", "pending", "new each time", "sometimes stripped", "constant"]
 T = TypeVar("T")
 
 _CONSTANT_KEY = 1
-NAMES = {HEAD: "the head", PARENT: "the parent", OLDER: "an older token"}
+NAMES = {HEAD: "the head", PARENT: "the parent", OLDER: "an older token", **dict.fromkeys(EQUALS, "its equal")}
 
 
 class Scenario(NamedTuple):
@@ -29,6 +29,7 @@ class Scenario(NamedTuple):
     shares_store: bool = True
     keys: Keys = "none"  # "pending": stored before it is sent, and kept until an answer with a token comes
     loses: bool = True  # requests and answers may be lost
+    rests: bool = False  # a token is sent only while no older one is under way: its access token is good for a while
     spans: bool = True  # requests may be under way when an overlap ends
     doubles: bool = False  # a request may arrive twice in one moment; the second answer goes nowhere
     strays: int = 0  # requests that were given up, and may still arrive at any time
@@ -98,11 +99,17 @@ def _owner(scenario: Scenario, state: State) -> Iterator[Move[State]]:
     for index, tab in enumerate(state.tabs):
         name = "O" if scenario.tabs == 1 else f"O{index + 1}"
         if tab.sent is None:
-            yield from _sends(scenario, state, index, name)
+            if not (scenario.rests and _is_older_under_way(state)):
+                yield from _sends(scenario, state, index, name)
         elif tab.answer is not None:
             yield from _receives(scenario, state, index, name, tab.sent, tab.answer)
         elif _is_served(scenario, state):
             yield from _arrives(scenario, state, index, name, tab.sent)
+
+
+def _is_older_under_way(state: State) -> bool:
+    """The tabs share one store."""
+    return any(request.token != state.stores[0].token for request in _requests(state))
 
 
 def _is_served(scenario: Scenario, state: State) -> bool:
@@ -203,7 +210,7 @@ def _thief_presents(scenario: Scenario, state: State) -> Iterator[Move[State]]:
 def _after(state: State, outcome: Outcome) -> State:
     """The same world with the row changed, and so every token become what it now is."""
     new = outcome.renamed
-    if new == (NOTHING, OLDER, PARENT, HEAD):
+    if new == tuple(range(HEAD + 1)):
         return state._replace(row=outcome.row)
     return state._replace(
         row=outcome.row,

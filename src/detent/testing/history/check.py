@@ -107,10 +107,21 @@ def _parents(story: Story) -> dict[int, set[int]]:
     return parents
 
 
+def _equals(story: Story) -> dict[int, set[int]]:
+    """By parent: its successors, if it may have got an access token only. Then each of them may wait to be used."""
+    bare = {request.shown for request in story.refreshes if request.successor is None and not request.refused}
+    children: dict[int, set[int]] = defaultdict(set)
+    for given, parents in _parents(story).items():
+        for parent in parents & bare:
+            children[parent].add(given)
+    return children
+
+
 def _surely_reused(story: Story) -> Iterator[Request]:
-    """Refreshes whose token was, whatever the order, neither the head nor its parent; or, in a strict family, the
-    parent without the key of its redemption.
+    """Refreshes whose token was, whatever the order, neither the head nor its equal nor its parent; or, in a strict
+    family, the parent without the key of its redemption.
     """
+    equals = _equals(story)
     keys: dict[int, set[str]] = defaultdict(set)
     newest, parent, place = story.born.given, 0, 0
     ends = sorted((other for other in story.answers if other.successor), key=lambda other: other.ended or 0)
@@ -124,7 +135,8 @@ def _surely_reused(story: Story) -> Iterator[Request]:
             place += 1
         shown = request.shown
         with_its_key = bool(request.retry_key) and request.retry_key in keys[shown]
-        if shown < newest and (shown != parent or (story.strict and not with_its_key)):
+        is_old = shown != parent and shown not in equals[parent]
+        if shown < newest and (is_old or (story.strict and not with_its_key)):
             yield request
 
 
@@ -182,14 +194,16 @@ def reused_tokens_are_refused(story: Story) -> Iterator[Violation]:
 
 
 def the_generation_never_falls(story: Story) -> Iterator[Violation]:
-    """I1: no answer gives an older token than one that was acknowledged before it was asked for."""
+    """I1: no answer gives an older token than one that was acknowledged before it was asked for, but for its equal."""
+    equals = _equals(story)
     ends = sorted((r for r in (story.born, *story.answers) if r.successor), key=lambda each: each.ended or 0)
     place, best = 0, story.born
     for request in story.answers:
         while place < len(ends) and request.after(ends[place]):
             best = ends[place] if ends[place].given > best.given else best
             place += 1
-        if request.successor and request.given < best.given:
+        same_again = request.given == request.shown and request.given in equals[best.shown]
+        if request.successor and request.given < best.given and not same_again:
             yield Violation("I1", "The generation fell.", (best, request))
 
 
