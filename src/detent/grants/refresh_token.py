@@ -170,12 +170,12 @@ class RefreshToken:
     async def _write(
         self, before: Family, after: Family | None, request: TokenRequest, used: tuple[Part, ...] = ()
     ) -> None:
-        if not after:  # the answer rests on what another request wrote
+        family: tuple[Part, ...] = ()
+        events: tuple[Event, ...] = ()
+        if after:
+            family, events = (ReplaceFamily(after),), _news(before, after, request.support_id)
+        else:  # the answer rests on what another request wrote
             await self._issuing.store.confirm(before.key, before.version)
-        if not (after or used or request.once):
-            return
-        family: tuple[Part, ...] = (ReplaceFamily(after),) if after else ()
-        events = _news(before, after, request.support_id) if after else ()
         await commit(self._issuing.store, request.once, (*family, *used), events)
         for event in events:
             self._sink.emit(event)

@@ -61,7 +61,7 @@ class SigningKey:
         self._heads: dict[str, str] = {}  # the first part of a token, by its `typ`
 
     def sign(self, typ: str, claims: dict[str, Any]) -> str:
-        """A compact JWS. `joserfc.jws` would weigh the key anew for each token; it was weighed above."""
+        """A compact JWS, on any thread. `joserfc.jws` would weigh the key anew each time; it was weighed above."""
         head = self._heads.get(typ)
         if head is None:
             head = base64url(_encode({"typ": typ, "alg": self.alg, "kid": self.kid}))

@@ -34,12 +34,7 @@ class CompactJws:
 
 def parse_compact(token: str | bytes, max_bytes: int = MAX_TOKEN_BYTES) -> CompactJws:
     """Take a token apart. Raises InvalidToken unless it is three canonical segments, an object in front."""
-    if len(token) > max_bytes:
-        raise InvalidToken("the token is too long")
-    raw = token if isinstance(token, bytes) else token.encode("utf-8", "replace")
-    if raw.count(b".") != 2:
-        raise InvalidToken("the token is not a compact JWS")
-    header, payload, signature = raw.split(b".")
+    header, payload, signature = _segments(token, max_bytes)
     members = _header(header)
     if members is None:
         raise InvalidToken("the header is not a plain JSON object")
@@ -48,12 +43,20 @@ def parse_compact(token: str | bytes, max_bytes: int = MAX_TOKEN_BYTES) -> Compa
 
 def header_of(token: str) -> dict[str, Any] | None:
     """What a compact JWS says of itself; None for what is none. The rest of it is not looked at."""
-    if len(token) > MAX_TOKEN_BYTES or token.count(".") != 2:
-        return None
     try:
-        return _header(token.partition(".")[0].encode("utf-8", "replace"))
+        return _header(_segments(token, MAX_TOKEN_BYTES)[0])
     except InvalidToken:
         return None
+
+
+def _segments(token: str | bytes, max_bytes: int) -> list[bytes]:
+    """Still encoded. Raises InvalidToken unless they are three."""
+    if len(token) > max_bytes:
+        raise InvalidToken("the token is too long")
+    raw = token if isinstance(token, bytes) else token.encode("utf-8", "replace")
+    if raw.count(b".") != 2:
+        raise InvalidToken("the token is not a compact JWS")
+    return raw.split(b".")
 
 
 @lru_cache(64)  # all tokens of a key begin alike

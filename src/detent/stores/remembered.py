@@ -3,8 +3,9 @@
 A missing row is remembered too, apart from the others: whoever asks for names at random pushes out nobody's client.
 """
 
-from collections import OrderedDict
 from typing import Any, Final
+
+from detent.core.latest import Latest
 
 UNKNOWN: Final = object()
 _LONGEST_NAME: Final = 1000
@@ -15,9 +16,8 @@ Name = tuple[str, str]
 class Remembered:
     def __init__(self, limit: int) -> None:
         self.forgotten = 0  # how often: what was read before is not to be put after
-        self._limit = limit
-        self._found: OrderedDict[Name, Any] = OrderedDict()
-        self._missing: OrderedDict[Name, None] = OrderedDict()
+        self._found: Latest[Name, Any] = Latest(limit)
+        self._missing: Latest[Name, None] = Latest(limit)
 
     def get(self, name: Name) -> Any:
         """The value, None where there is none, UNKNOWN where the store must be asked."""
@@ -32,8 +32,6 @@ class Remembered:
             return
         part = self._missing if value is None else self._found
         part[name] = value
-        if len(part) > self._limit:
-            part.popitem(last=False)
 
     def forget(self, *names: Name) -> None:
         self.forgotten += 1

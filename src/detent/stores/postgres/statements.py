@@ -80,7 +80,7 @@ class Statements:
         self, steps: Sequence[Step], committed: Callable[[], None] | None = None, *, only_ends: bool = False
     ) -> Awaitable[int]:
         """All steps or none; the answer is how many rows they changed. A caller that leaves takes nothing back."""
-        if len(steps) == 1 and steps[0].text is sql.REPLACE_FAMILY:
+        if committed is None and len(steps) == 1 and steps[0].text is sql.REPLACE_FAMILY:
             return self._turns.ask(steps[0])
 
         async def work() -> int:
@@ -244,7 +244,7 @@ def rows_in_json(all_values: Iterable[tuple[Value, ...]]) -> str:
     rows = [
         {
             name: "\\x" + value.hex() if type(value) is bytes else value
-            for name, value in zip(_COLUMNS, values, strict=False)
+            for name, value in zip(_COLUMNS, values[:-1], strict=True)  # the last is the version before
         }
         for values in all_values
     ]
