@@ -88,7 +88,7 @@ def patterns() -> dict[str, re.Pattern[Any]]:
 
 
 def test_attack_h9_every_pattern_takes_linear_time() -> None:
-    """20,000 characters: a pattern of quadratic time would take seconds, and one of exponential time for ever."""
+    """20,000 characters: quadratic time is half a second and more, exponential time for ever; linear is 0.02 s."""
     assert len(patterns()) > 10
     for name, pattern in patterns().items():
         for text in WORST:
@@ -96,7 +96,7 @@ def test_attack_h9_every_pattern_takes_linear_time() -> None:
             began = time.thread_time()
             for ask in (pattern.search, pattern.match, pattern.fullmatch):
                 ask(given)
-            assert time.thread_time() - began < 1, (name, text[:10])
+            assert time.thread_time() - began < 0.25, (name, text[:10])
 
 
 # H10

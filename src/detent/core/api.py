@@ -19,7 +19,7 @@ from detent.core.scope import IDENTITY_SCOPES, OPENID, Scope, is_scope_token
 SigningAlg = Literal["RS256", "PS256", "ES256", "EdDSA"]
 SIGNING_ALGS: Final[tuple[SigningAlg, ...]] = get_args(SigningAlg)
 EVERY_CLIENT: Final = "*"
-_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[\x21\x24-\x5B\x5D-\x7E]{1,500}")
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,99}:[\x21\x24-\x5B\x5D-\x7E]{1,500}")
 
 
 class Api(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -27,7 +27,7 @@ _TTL_SECONDS: Final = (1, 86_400)
 _DEFAULT_TTL_SECONDS: Final = 60
 _PAUSE_SECONDS: Final = 1.0
 # Beneath the issuer, and nothing that leads out of there again.
-_PATH: Final = re.compile(r"(?!.*\.\.)[A-Za-z0-9\-._~/?=&]{1,256}")
+_PATH: Final = re.compile(r"(?!.{0,254}\.\.)[A-Za-z0-9\-._~/?=&]{1,256}")
 
 
 @dataclass(frozen=True, slots=True)
