@@ -319,7 +319,7 @@ LIVE: dict[str, tuple[Any, ...]] = {
     "key": ("none", "equal", "other", "neither has one"),
     "overlap": (0, OVERLAP),
     "tolerated": (0, 1, 2, 3, 4),
-    "repeated": (0, 1, 2, 4, 6),
+    "repeated": (0, 1, 2, 6),
     "on_reuse": ("revoke", "suspect"),
     "suspected": (False, True),
     "ahead": ("refuse", "advance"),
