@@ -103,7 +103,7 @@ class Store(Protocol):
         """Return once the family as it was read is as safe as what `apply` wrote: for an answer that does not write it.
 
         Where commits wait for standbys, a read may see one for which nobody waits any more, and that the next primary
-        has never seen. Raises Conflict if that is no longer the family's version, and StoreUnavailable.
+        has never seen. Raises Conflict if the family ended or has another version, and StoreUnavailable.
         """
         ...
 

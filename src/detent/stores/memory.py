@@ -435,6 +435,8 @@ class MemoryStore:
 
     def _replace_family(self, new: Family) -> None:
         old = self._expected(self._families, new.key, new.version - 1)
+        if old.status != "live":
+            raise Conflict
         fixed = {"authorization": old.authorization, "absolute_until": old.absolute_until, "seed": old.seed}
         self._put(self._families, new.key, msgspec.structs.replace(new, **fixed))
 

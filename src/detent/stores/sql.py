@@ -56,8 +56,10 @@ INSERT_FAMILY: Final = _insert(
     "family", "placement", "id", "subject", "client_id", "session_id", "ends_with_session", "number",
     "user_epoch", "client_epoch", "server_epoch", "absolute_until", "seed", "body", *HOT,
 )  # fmt: skip
+# A version that was lost with a primary can come again with another meaning: an end is final whatever its number.
 REPLACE_FAMILY: Final = (
-    f"UPDATE family SET {', '.join(f'{name} = ?' for name in HOT)} WHERE placement = ? AND id = ? AND version = ?"
+    f"UPDATE family SET {', '.join(f'{name} = ?' for name in HOT)} "
+    "WHERE placement = ? AND id = ? AND version = ? AND status = 'live'"
 )
 
 

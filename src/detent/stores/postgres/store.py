@@ -34,7 +34,8 @@ _ORDERED_BY_NUMBER: Final = "UPDATE event SET written_by = '0'"
 _UNSETTLED: Final = "SELECT 1 FROM event WHERE written_by >= pg_snapshot_xmin(pg_current_snapshot()) LIMIT 1"
 _TIME: Final = "SELECT extract(epoch FROM clock_timestamp())::double precision"
 _EMPTY: Final = (
-    "SELECT pg_logical_emit_message(true, 'detent', '') FROM family WHERE placement = ? AND id = ? AND version = ?"
+    "SELECT pg_logical_emit_message(true, 'detent', '') FROM family "
+    "WHERE placement = ? AND id = ? AND version = ? AND status = 'live'"
 )
 _PAUSES: Final = (0.005, 0.02, 0.1, 0.4)  # seconds in which what is committed is usually settled
 

@@ -73,7 +73,7 @@ class FamilyContract(Contract):
     async def test_every_field_that_may_change_comes_back_as_it_was_replaced(self, store: CompleteStore) -> None:
         plain = a_family(7, version=2)
         same = {"authorization": EVERYTHING.authorization, "absolute_until": EVERYTHING.absolute_until}
-        await write(store, InsertFamily(EVERYTHING), ReplaceFamily(plain))
+        await write(store, InsertFamily(replace(EVERYTHING, status="live")), ReplaceFamily(plain))
         assert await stored(store, plain.key) == replace(plain, **same, seed=EVERYTHING.seed)
         await write(store, ReplaceFamily(replace(EVERYTHING, version=3)))
         assert await stored(store, plain.key) == replace(EVERYTHING, version=3)
@@ -112,6 +112,14 @@ class FamilyContract(Contract):
         for version in (1, 2, 4):
             assert await conflicts(store, ReplaceFamily(replace(first, version=version, generation=9)))
         assert (await stored(store, first.key)).generation == 2
+
+    async def test_what_has_ended_is_never_replaced_even_if_the_version_fits(self, store: CompleteStore) -> None:
+        """As a swap would be that was decided on a row that went with its primary."""
+        for number, status in enumerate(("compromised", "revoked"), 1):
+            ended = a_family(number, status=status, ended_by="reuse")
+            await write(store, InsertFamily(ended))
+            assert await conflicts(store, ReplaceFamily(replace(ended, version=2, status="live", ended_by="")))
+            assert await stored(store, ended.key) == ended
 
     async def test_replacing_a_family_that_does_not_exist_conflicts(self, store: CompleteStore) -> None:
         assert await conflicts(store, ReplaceFamily(a_family(version=2)))

@@ -1,0 +1,1 @@
+-- Nothing: here the statement itself says that an end is final. On PostgreSQL a function does.
