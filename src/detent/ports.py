@@ -6,6 +6,7 @@ Errors: `Conflict` and `StoreUnavailable` of core/errors.py, nothing else; of ke
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -228,11 +229,16 @@ class Keys(Protocol):
     def missed(self) -> None:
         """Something names a key that is not known here. Raises KeyUnknown if that may be because it is new.
 
-        Whoever catches it waits for `look_again` and asks once more; who invents keys causes one look a second.
+        Whoever catches it asks once more within `look_again`; who invents keys causes one look a second.
         """
         ...
 
-    async def look_again(self) -> None: ...
+    def look_again(self) -> AbstractAsyncContextManager[None]:
+        """Entered once a look that began after this is over; what is still unknown inside, no node has made.
+
+        Raises StoreUnavailable.
+        """
+        ...
 
     def signing_kid(self, alg: SigningAlg) -> str:
         """The `kid` that signs now."""

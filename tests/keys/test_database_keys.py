@@ -8,6 +8,7 @@ import pytest
 
 from detent.core.changes import Changes, TurnKeys
 from detent.core.errors import KeyUnknown, StoreUnavailable
+from detent.core.wrapped_key import WrappedKeys
 from detent.keys.database import DatabaseKeys
 from detent.keys.kek import Keks, new_kek
 from detent.keys.ring import KeysError
@@ -19,9 +20,22 @@ ALL = frozenset({"RS256", "ES256"})
 
 
 class Failing(MemoryStore):
-    """Turns keys `left` times and then no more."""
+    """Turns keys `left` times and then no more; `looks`: how often all keys were read, which may be `held` up."""
 
     left = 1000
+    looks = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads, self.held = asyncio.Event(), asyncio.Event()
+        self.held.set()
+
+    async def wrapped_keys(self) -> WrappedKeys:
+        self.looks, held = self.looks + 1, self.held
+        found = await super().wrapped_keys()
+        self.reads.set()
+        await held.wait()
+        return found
 
     async def apply(self, changes: Changes) -> None:
         if isinstance(changes.parts[0], TurnKeys):
@@ -51,6 +65,11 @@ async def opened(store: MemoryStore, keks: Keks, clock: ManualClock) -> Database
     return await DatabaseKeys.open(store, store, keks, clock)
 
 
+async def looked(keys: DatabaseKeys) -> None:
+    async with keys.look_again():
+        keys.missed()  # what is unknown now is nobody's
+
+
 def everything(keys: DatabaseKeys) -> object:
     secrets = [(found.current, found.keys) for found in (keys.handle_keys(), keys.pepper(), keys.audit_keys())]
     return keys.public_jwks(ALL), secrets, keys.states()
@@ -67,7 +86,7 @@ async def until(true: Callable[[], bool]) -> None:
 async def test_nodes_that_start_first_at_the_same_time_agree(store: Failing, keks: Keks, clock: ManualClock) -> None:
     first, *others = await asyncio.gather(*(opened(store, keks, clock) for _ in range(3)))
     for node in others:
-        await node.look_again()
+        await looked(node)
         assert everything(node) == everything(first)
     assert [each.key.purpose for each in first.states()] == ["RS256", "RS256", "handle", "pepper", "audit"]
 
@@ -87,24 +106,61 @@ async def test_l5_a_key_that_one_node_revokes_signs_and_is_published_at_no_node(
     ours, theirs = await opened(store, keks, clock), await opened(store, keks, clock)
     revoked = ours.signing_kid("RS256")
     heir = await theirs.revoke(revoked)
-    await ours.look_again()
+    await looked(ours)
     assert heir.id == ours.signing_kid("RS256") == theirs.signing_kid("RS256") != revoked
     assert revoked not in {jwk["kid"] for jwk in ours.public_jwks(frozenset({"RS256"}))}
 
 
-async def test_who_names_a_key_that_is_new_is_believed_to_and_who_invents_one_causes_one_look_a_second(
+async def test_who_names_a_key_that_is_new_is_answered_even_right_after_a_look_for_another(
     store: Failing, keks: Keks, clock: ManualClock
 ) -> None:
+    """Else who invents one every second would have everybody refused who comes with a new one."""
     ours, theirs = await opened(store, keks, clock), await opened(store, keks, clock)
+    await looked(ours)
     made = await theirs.rotate("handle", at_once=True)
     with pytest.raises(KeyUnknown):
         ours.missed()
-    await asyncio.gather(*(ours.look_again() for _ in range(10)))
+    async with ours.look_again():
+        assert [*ours.handle_keys().keys] == [int(made.id)]
+
+
+async def test_who_invents_keys_causes_one_look_a_second_and_never_more_than_a_few_wait(
+    store: Failing, keks: Keks, clock: ManualClock
+) -> None:
+    keys = await opened(store, keks, clock)
+    await looked(keys)
+    store.looks = 0
+
+    async def invents() -> bool:
+        try:
+            keys.missed()
+        except KeyUnknown:
+            await looked(keys)
+            return True
+        return False
+
+    began = asyncio.get_running_loop().time()
+    waited = await asyncio.gather(*(invents() for _ in range(100)))
+    assert (sum(waited), store.looks) == (16, 1)
+    assert asyncio.get_running_loop().time() - began > 0.9
+
+
+async def test_a_look_that_was_under_way_may_have_read_too_soon_so_another_one_follows(
+    store: Failing, keks: Keks, clock: ManualClock
+) -> None:
+    ours, theirs = await opened(store, keks, clock), await opened(store, keks, clock)
+    store.reads.clear()
+    store.held = held = asyncio.Event()
+    first = asyncio.create_task(looked(ours))
+    await store.reads.wait()
+    store.held = asyncio.Event()
+    store.held.set()
+    made = await theirs.rotate("handle", at_once=True)
+    second = asyncio.create_task(looked(ours))
+    await asyncio.sleep(0)
+    held.set()
+    await asyncio.gather(first, second)
     assert [*ours.handle_keys().keys] == [int(made.id)]
-    ours.missed()  # looked at just now
-    again = await theirs.rotate("handle", at_once=True)
-    await ours.look_again()
-    assert int(again.id) not in ours.handle_keys().keys
 
 
 async def test_a_key_of_an_algorithm_that_nobody_made_is_made_by_whoever_needs_it(
@@ -115,7 +171,7 @@ async def test_a_key_of_an_algorithm_that_nobody_made_is_made_by_whoever_needs_i
     for keys in (ours, theirs):
         with pytest.raises(KeyUnknown):
             keys.signing_kid("ES256")
-        await keys.look_again()
+        await looked(keys)
     assert ours.signing_kid("ES256") == theirs.signing_kid("ES256")
 
 

@@ -8,7 +8,9 @@ What opens a wrapped key is kek.py's. A store that turns bad under a running ser
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Final, Self
 
 from detent.core.api import SigningAlg
@@ -28,7 +30,9 @@ log = logging.getLogger("detent.keys")
 
 LOOK_EVERY: Final = 1.0  # seconds
 _ATTEMPTS: Final = 10
+_MOST_WAITING: Final = 16  # requests; who invents keys must not fill the house with such that wait
 _WHERE: Final = "The store"
+_looked_for: Final = ContextVar("_looked_for", default=False)  # whether this request waited for a look already
 
 
 class DatabaseKeys(HeldKeys):
@@ -43,6 +47,7 @@ class DatabaseKeys(HeldKeys):
         self._version = -1
         self._looking: asyncio.Task[None] | None = None
         self._may_look_from = 0.0
+        self._begun = self._ended = self._waiting = 0  # looks, looks, requests
         self._wanted: set[Purpose] = set()  # algorithms that something was to be signed with
         self._complaint = ""
 
@@ -64,17 +69,27 @@ class DatabaseKeys(HeldKeys):
             await self._make_missing((alg,))
 
     def missed(self) -> None:
-        if self._looking or self._loop.time() >= self._may_look_from:
+        if not _looked_for.get() and self._waiting < _MOST_WAITING:
             raise KeyUnknown
 
-    async def look_again(self) -> None:
-        """One look for all who wait for it, and none again within a second. Raises StoreUnavailable."""
-        if self._looking is None:
-            if self._loop.time() < self._may_look_from and not self._wanted:
-                return
-            self._looking = asyncio.create_task(self._look())
-            self._looking.add_done_callback(self._looked)
-        await asyncio.shield(self._looking)
+    @asynccontextmanager
+    async def look_again(self) -> AsyncIterator[None]:
+        """One look for all who wait for it, a second after the last one: nobody is refused for being early."""
+        wanted = self._begun + 1  # what is under way may have read too soon
+        self._waiting += 1
+        try:
+            while self._ended < wanted:
+                if self._looking is None:
+                    self._looking = asyncio.create_task(self._next_look())
+                    self._looking.add_done_callback(self._looked)
+                await asyncio.shield(self._looking)
+        finally:
+            self._waiting -= 1
+        token = _looked_for.set(True)
+        try:
+            yield
+        finally:
+            _looked_for.reset(token)
 
     def _signer(self, alg: SigningAlg) -> SigningKey:
         """The first key of an algorithm is made here if nobody made it before."""
@@ -172,6 +187,13 @@ class DatabaseKeys(HeldKeys):
         self._stored = {each.name: each for each in (*kept, *read)}
         self._version = found.version
         return found
+
+    async def _next_look(self) -> None:
+        if not self._wanted:
+            await asyncio.sleep(self._may_look_from - self._loop.time())
+        self._begun += 1
+        await self._look()
+        self._ended = self._begun
 
     async def _look(self) -> None:
         """Take in what changed, all of it or nothing. Raises StoreUnavailable."""

@@ -7,7 +7,7 @@ When a key is used is ring.py's question; how a file is kept, directory.py's and
 
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -51,8 +51,10 @@ class FileKeys(HeldKeys):
             self._renew(self._clock.now())
             raise KeyUnknown
 
-    async def look_again(self) -> None:
+    @contextlib.asynccontextmanager
+    async def look_again(self) -> AsyncIterator[None]:
         """`missed` did."""
+        yield
 
     async def rotate(self, purpose: Purpose, *, at_once: bool = False) -> RingKey:
         """Let the next key take over; the answer's `use_from` says when. For `at_once` see `ring.plan_rotation`."""

@@ -7,6 +7,7 @@ under the support id.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from random import Random
 from time import perf_counter
@@ -41,7 +42,7 @@ log = logging.getLogger("detent.web")
 Scope = MutableMapping[str, Any]
 ErrorPage = Callable[[Request, OAuthError], Response]
 Observe = Callable[[str, int, str, float], None]  # endpoint, status, OAuth code or empty, seconds
-LookAgain = Callable[[], Awaitable[None]]
+LookAgain = Callable[[], AbstractAsyncContextManager[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -86,17 +87,13 @@ class Crowd(msgspec.Struct):
     given_up: dict[int, int] = {}
 
 
-async def nowhere_to_look() -> None:
-    """For what has no keys."""
-
-
 class Edge:
     """`hosts` are the `Host` values that are ours; paths in `any_host` are answered under any (health probes).
 
     `error_page` tells people what went wrong; without it they read JSON, as clients do. `proxies` is how many of the
     operator's own proxies add to `X-Forwarded-For`; nothing beyond what they added is believed. `observe` is told of
-    each answer, and how many seconds it took from the last byte of its request on. `look_again` is awaited
-    before a request that raised KeyUnknown is handled once more.
+    each answer, and how many seconds it took from the last byte of its request on. `look_again` is entered
+    for a request that raised KeyUnknown, and it is handled once more inside.
     """
 
     def __init__(
@@ -108,7 +105,7 @@ class Edge:
         error_page: ErrorPage = error_response,
         proxies: int = 0,
         observe: Observe = lambda endpoint, status, error, seconds: None,
-        look_again: LookAgain = nowhere_to_look,
+        look_again: LookAgain = nullcontext,
     ) -> None:
         self.crowd = Crowd()
         self._observe = observe
@@ -199,8 +196,8 @@ class Edge:
         try:
             return await route.handler(request)
         except KeyUnknown:
-            await self._look_again()
-            return await route.handler(request)
+            async with self._look_again():
+                return await route.handler(request)
 
     def _refused(self, request: Request, error: OAuthError) -> Response:
         return refused(request, error, self._teller(request))
