@@ -165,6 +165,7 @@ def no_compare_and_swap(detent: Detent, patch: pytest.MonkeyPatch) -> None:
         for part in changes.parts:
             if isinstance(part, ReplaceFamily):
                 found = await store.family(part.family.key)
+                store._families[part.family.key] = msgspec.structs.replace(found.family, status="live")
                 part = ReplaceFamily(msgspec.structs.replace(part.family, version=found.family.version + 1))
             parts.append(part)
         await honest(Changes(tuple(parts), changes.events))
