@@ -7,11 +7,11 @@ bench() {
             >/dev/null 2>&1 || echo "No wrk." >&2
     fi
     npm_packages bench/yardstick .detent/yardstick >&2 || echo "No yardstick." >&2
-    local fastest
-    fastest=$(python -m bench.interpreter)
-    if [ "$fastest" != "$(python -c 'import sys; print(sys.executable)')" ]; then
-        echo "Measured with $fastest, which is faster than the environment's Python." >&2
-        UV_PROJECT_ENVIRONMENT=$PWD/.detent/bench "$uv" sync --quiet --frozen --python "$fastest" --extra demo --extra postgres &&
+    local faster
+    faster=$(python -m bench.interpreter)
+    if [ -n "$faster" ]; then
+        echo "Measured with $faster, which is faster than the environment's Python." >&2
+        UV_PROJECT_ENVIRONMENT=$PWD/.detent/bench "$uv" sync -q --frozen --python "$faster" --extra demo --extra postgres &&
             PATH=$PWD/.detent/bench/bin:$PATH
     fi
     if [ "${1:-}" = curve ]; then

@@ -2,7 +2,7 @@
 
 Any node may rotate: what it does is one commit that counts one on, and of two that do it at once the second finds
 out and looks again. Each node looks once a second whether the count is another one; a key is used only after every
-node could know it (ring.py), and one that is named before it is known is looked for at once.
+node could know it (ring.py), and whoever names one before it is known waits for a look of its own.
 What opens a wrapped key is kek.py's. A store that turns bad under a running server leaves it the keys it has.
 """
 
@@ -75,10 +75,10 @@ class DatabaseKeys(HeldKeys):
     @asynccontextmanager
     async def look_again(self) -> AsyncIterator[None]:
         """One look for all who wait for it, a second after the last one: nobody is refused for being early."""
-        wanted = self._begun + 1  # what is under way may have read too soon
+        due = self._begun + 1  # what is under way may have read too soon
         self._waiting += 1
         try:
-            while self._ended < wanted:
+            while self._ended < due:
                 if self._looking is None:
                     self._looking = asyncio.create_task(self._next_look())
                     self._looking.add_done_callback(self._looked)

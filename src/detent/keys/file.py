@@ -7,7 +7,7 @@ When a key is used is ring.py's question; how a file is kept, directory.py's and
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -51,10 +51,9 @@ class FileKeys(HeldKeys):
             self._renew(self._clock.now())
             raise KeyUnknown
 
-    @contextlib.asynccontextmanager
-    async def look_again(self) -> AsyncIterator[None]:
+    def look_again(self) -> contextlib.nullcontext[None]:
         """`missed` did."""
-        yield
+        return contextlib.nullcontext()
 
     async def rotate(self, purpose: Purpose, *, at_once: bool = False) -> RingKey:
         """Let the next key take over; the answer's `use_from` says when. For `at_once` see `ring.plan_rotation`."""
