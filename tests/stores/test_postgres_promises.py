@@ -321,6 +321,9 @@ async def test_an_answer_that_writes_nothing_rests_on_nothing_that_a_standby_did
         with pytest.raises(Conflict):  # what was read is not there: another server answers than the one that was read
             await store.confirm(a_family().key, 3)
         await plain.confirm(a_family().key, 3)
+        await store.apply(changed(ReplaceFamily(a_family(version=3, status="revoked", ended_by="user"))))
+        with pytest.raises(Conflict):  # nor does an answer rest on what has ended, whatever its version
+            await store.confirm(a_family().key, 3)
 
 
 async def test_who_gives_up_waiting_takes_nothing_back(postgres: PostgresStore, other: psycopg.Connection) -> None:
