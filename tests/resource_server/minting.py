@@ -4,11 +4,11 @@ Wrong tokens are signed for real, so that a test of the payload cannot pass beca
 """
 
 import base64
-import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+import msgspec
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from detent.resource_server import VerificationKeys, Verifier
@@ -82,10 +82,10 @@ def minted(
     header: Mapping[str, Any] | None = None,
     without: tuple[str, ...] = (),
 ) -> str:
-    """A good access token, but for the claims and header members given; `without` takes either away."""
+    """A good access token as the server spells it, but for the claims and header members given or taken away."""
     head = {"alg": key.split("-")[0], "typ": "at+jwt", "kid": key, **(header or {})}
     body = {**CLAIMS, **(claims or {})}
     for name in without:
         head.pop(name, None)
         body.pop(name, None)
-    return signed(json.dumps(head).encode(), json.dumps(body).encode(), key)
+    return signed(msgspec.json.encode(head), msgspec.json.encode(body), key)

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import time
+from itertools import product
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detent.resource_server import Audience, InvalidToken, UnknownKey, Verifier
+from detent.resource_server import Audience, InvalidToken, UnknownKey, VerificationKeys, Verifier
 from tests.resource_server.minting import (
     AUDIENCE,
     CLAIMS,
@@ -146,6 +147,22 @@ def test_j1_j2_a_verifier_for_such_algorithms_cannot_be_made(algorithms: tuple[s
 def test_rfc8725_3_1_an_algorithm_that_is_not_listed_is_refused_though_the_key_is_known() -> None:
     narrow = Verifier(issuer=ISSUER, audience=AUDIENCE, algorithms=("ES256",))
     assert refused(minted(), narrow) == "the algorithm is not accepted here"
+
+
+@pytest.mark.quick
+def test_rfc8725_3_1_what_one_verifier_or_key_set_accepts_no_other_does_for_it() -> None:
+    token = minted()
+    elsewhere = Verifier(issuer=ISSUER, audience=AUDIENCE, types=("jwt",))
+    narrow = Verifier(issuer=ISSUER, audience=AUDIENCE, algorithms=("ES256",))
+    for _ in range(2):
+        assert VERIFIER.verify(token, keys(), NOW).sub == "alice"
+        assert refused(token, elsewhere) == "the token is of another type"
+        assert refused(token, narrow) == "the algorithm is not accepted here"
+        with pytest.raises(UnknownKey):
+            VERIFIER.verify(token, keys("ES256"), NOW)
+        impostor = VerificationKeys.from_jwks({"keys": [{**public_jwk("RS256-stranger"), "kid": "RS256"}]})
+        with pytest.raises(InvalidToken, match="does not verify"):
+            VERIFIER.verify(token, impostor, NOW)
 
 
 @pytest.mark.quick
@@ -297,7 +314,7 @@ def test_mission_a4_rfc9068_2_2_every_required_claim_is_required(name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["exp", "nbf", "iat", "auth_time"])
-@pytest.mark.parametrize("value", ["1800000000", True, False, None, [], {}, -1, 2**53 + 2, 1e308, 1e16])
+@pytest.mark.parametrize("value", ["1800000000", True, False, None, [], {}, -1, 2**53, 2**53 + 1, 1e308, 1e16])
 def test_j13_an_instant_that_is_no_number_in_range_is_refused(name: str, value: Any) -> None:
     assert refused(minted({name: value})) == "a claim is malformed"
 
@@ -380,7 +397,18 @@ def test_j14_depth_and_digits_of_any_size_are_refused() -> None:
 
 @pytest.mark.quick
 def test_rfc8259_8_a_whole_surrogate_pair_is_a_character() -> None:
-    assert VERIFIER.verify(minted({"sub": "🎈"}), keys(), NOW).sub == "🎈"
+    for ascii_only in (True, False):
+        payload = json.dumps({**CLAIMS, "sub": "🎈"}, ensure_ascii=ascii_only).encode()
+        assert VERIFIER.verify(signed(HEADER, payload), keys(), NOW).sub == "🎈"
+
+
+@pytest.mark.quick
+def test_rfc8259_2_blanks_and_escapes_change_nothing_of_what_a_token_says() -> None:
+    claims: dict[str, Any] = {"sub": "é/🎈", "auth_time": NOW - 5, "tenant": {"ids": [7, 1.5, None, True, ""]}}
+    plain = VERIFIER.verify(minted(claims), keys(), NOW)
+    for indent, ascii_only in product((None, 2), (True, False)):
+        payload = json.dumps({**CLAIMS, **claims}, indent=indent, ensure_ascii=ascii_only).encode()
+        assert VERIFIER.verify(signed(HEADER, payload), keys(), NOW) == plain
 
 
 def test_j15_rfc7515_2_base64url_has_one_spelling() -> None:

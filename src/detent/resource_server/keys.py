@@ -90,9 +90,9 @@ def _verifies_es256(public: EllipticCurvePublicKey, signing_input: bytes, signat
     return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class VerificationKeys:
-    """A key set as published, less everything that must not be used.
+    """A key set as published, less everything that must not be used. Equal to itself alone: another may be newer.
 
     `published` are all its public members as they stand there, for whoever weighs them for another use (encryption).
     """

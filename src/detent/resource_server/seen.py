@@ -5,6 +5,7 @@ nothing else about a signed token can change. Rule: what ends a token early is a
 (introspection, status lists); and no token is kept, only its SHA-256.
 """
 
+from collections import OrderedDict
 from hashlib import sha256
 from typing import Final
 
@@ -20,16 +21,18 @@ class SeenTokens:
     def __init__(self, verifier: Verifier, most: int = MOST) -> None:
         self._verifier = verifier
         self._most = most
-        self._seen: dict[bytes, tuple[VerificationKeys, Claims]] = {}
+        self._seen = OrderedDict[bytes, tuple[VerificationKeys, Claims]]()
 
     def verify(self, token: str, keys: VerificationKeys, now: float) -> Claims:
-        name = sha256(token.encode(errors="surrogatepass")).digest()
+        raw = token.encode(errors="surrogatepass")
+        name = sha256(raw).digest()
         seen = self._seen.get(name)
         if seen and seen[0] is keys and now < seen[1].exp:
             return seen[1]
-        claims = self._verifier.verify(token, keys, now)
-        self._seen.pop(name, None)
-        if len(self._seen) >= self._most:
-            del self._seen[next(iter(self._seen))]  # the one that was checked longest ago
+        claims = self._verifier.verify(raw, keys, now)
         self._seen[name] = keys, claims
+        if seen:
+            self._seen.move_to_end(name)
+        elif len(self._seen) > self._most:
+            self._seen.popitem(last=False)  # the one that was checked longest ago
         return claims

@@ -6,19 +6,26 @@ Rule: nothing in the token chooses how it is checked; the header only picks amon
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from detent.resource_server.compact import MAX_TOKEN_BYTES, load_object, parse_compact
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from detent.resource_server.compact import MAX_TOKEN_BYTES, header_in, load_object, parse_compact
 from detent.resource_server.errors import InvalidToken
-from detent.resource_server.keys import SIGNATURES, VerificationKeys, is_kid
+from detent.resource_server.keys import SIGNATURES, VerificationKey, VerificationKeys, is_kid
 
 MAX_LEEWAY_SECONDS: Final = 60
-_MAX_INSTANT: Final = 2**53
+_MAX_INSTANT: Final = 2**53 - 1  # RFC 8259 §6: beyond it a double stands for several integers
 # crit: RFC 7515 §4.1.11, none is understood; b64: RFC 7797; cty: nested, RFC 7519 §5.2; zip: RFC 8725 §3.6
 REFUSED_HEADERS: Final = frozenset({"crit", "b64", "cty", "zip"})
+_ALWAYS: Final = frozenset({"iss", "sub", "exp", "iat"})
+_Text = Annotated[str, Meta(min_length=1)]
+_Instant = Annotated[float, Meta(ge=0, le=_MAX_INSTANT)]  # RFC 7519 §2 NumericDate; true is no number to msgspec
 
 
 class Audience(Enum):
@@ -27,8 +34,7 @@ class Audience(Enum):
     ANY = "any"
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(msgspec.Struct, frozen=True, gc=False):
     """What a verified token says. Instants are seconds since the epoch; with a `cnf` it is bound to a key."""
 
     iss: str
@@ -41,10 +47,13 @@ class Claims:
     scope: frozenset[str] = frozenset()
     auth_time: float | None = None
     cnf: Mapping[str, Any] | None = None
-    raw: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    raw: Mapping[str, Any] = MappingProxyType({})
+
+    def __repr__(self) -> str:
+        return f"Claims({self.iss!r}, {self.sub!r}, {self.aud!r})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # what _weighed knows of one holds for no other
 class Verifier:
     """What a token must be to be accepted here; the defaults are those of an RFC 9068 access token.
 
@@ -70,13 +79,13 @@ class Verifier:
 
     def verify(self, token: str | bytes, keys: VerificationKeys, now: float) -> Claims:
         """Check everything. Raises InvalidToken, or UnknownKey if a newer key set might change the answer."""
-        return self.check_claims(self.authentic(token, keys), now)
+        return self._checked(self.authentic(token, keys), now)
 
     def authentic(self, token: str | bytes, keys: VerificationKeys, max_bytes: int = MAX_TOKEN_BYTES) -> dict[str, Any]:
         """The claims of a JWT that is the issuer's and of an accepted type; of what they say nothing is checked yet."""
         jws = parse_compact(token, max_bytes)
-        alg, kid = self.check_header(jws.header, self.algorithms)
-        if not keys.select(alg, kid).verifies(alg, jws.signing_input, jws.signature):
+        alg, key = _weighed(self, keys, jws.head)
+        if not key.verifies(alg, jws.signing_input, jws.signature):
             raise InvalidToken("the signature does not verify")
         claims = load_object(jws.payload)
         if claims is None:
@@ -102,67 +111,92 @@ class Verifier:
 
     def check_claims(self, claims: Mapping[str, Any], now: float) -> Claims:
         """Check authentic claims, from a payload or from an introspection answer. Raises InvalidToken."""
-        checked = _typed(claims)
+        return self._checked(dict(claims), now)
+
+    def _checked(self, claims: dict[str, Any], now: float) -> Claims:
+        """As above, of claims that are nobody else's: they become `raw`."""
+        registered = _registered(claims)
+        checked = _claims(registered, claims)
         if checked.iss != self.issuer:
             raise InvalidToken("the issuer is another")
         if self.audience is not Audience.ANY and self.audience not in checked.aud:
             raise InvalidToken("the audience is another")
-        if any(_string(claims, name) is None for name in self.required):
-            raise InvalidToken("a required claim is missing")
+        for name in self.required:
+            if name not in claims:
+                raise _missing()
+            if not isinstance(claims[name], str) or not claims[name]:
+                raise _malformed()
         if now >= checked.exp:
             raise InvalidToken("the token has expired")
-        if max(checked.iat, instant(claims, "nbf") or 0) > now + self.leeway_seconds:
+        if max(checked.iat, registered.nbf or 0) > now + self.leeway_seconds:
             raise InvalidToken("the token is not valid yet")
         return checked
 
 
-def _typed(claims: Mapping[str, Any]) -> Claims:
-    iss, sub = _string(claims, "iss"), _string(claims, "sub")
-    exp, iat = instant(claims, "exp"), instant(claims, "iat")
-    if iss is None or sub is None or exp is None or iat is None:
-        raise InvalidToken("a required claim is missing")
-    cnf = claims.get("cnf")
-    # Present but unreadable must not pass for absent: the token would turn into a bearer token.
-    if "cnf" in claims and not isinstance(cnf, dict):
-        raise _malformed()
+@lru_cache(64)  # all tokens of a key begin alike; a refusal is not kept
+def _weighed(verifier: Verifier, keys: VerificationKeys, head: bytes) -> tuple[str, VerificationKey]:
+    alg, kid = verifier.check_header(header_in(head), verifier.algorithms)
+    return alg, keys.select(alg, kid)
+
+
+class _Registered(msgspec.Struct, frozen=True, gc=False):
+    """The claims that are looked at, as their RFCs type them. Present but unreadable must not pass for absent:
+    without its `cnf` a token would be a bearer token."""
+
+    iss: _Text
+    sub: _Text
+    exp: _Instant
+    iat: _Instant
+    aud: _Text | tuple[_Text, ...]
+    client_id: _Text | UnsetType = UNSET
+    jti: _Text | UnsetType = UNSET
+    scope: str | UnsetType = UNSET
+    auth_time: _Instant | UnsetType = UNSET
+    nbf: _Instant | UnsetType = UNSET
+    cnf: dict[str, Any] | UnsetType = UNSET
+
+
+def _registered(claims: Mapping[str, Any]) -> _Registered:
+    try:
+        return msgspec.convert(claims, _Registered)
+    except msgspec.ValidationError:
+        pass
+    raise _malformed() if claims.keys() >= _ALWAYS else _missing()
+
+
+def _claims(of: _Registered, raw: dict[str, Any]) -> Claims:
     return Claims(
-        iss=iss,
-        sub=sub,
-        aud=_audience(claims),
-        exp=exp,
-        iat=iat,
-        client_id=_string(claims, "client_id"),
-        jti=_string(claims, "jti"),
-        scope=frozenset((_string(claims, "scope", empty=True) or "").split(" ")) - {""},
-        auth_time=instant(claims, "auth_time"),
-        cnf=cnf,
-        raw=MappingProxyType(dict(claims)),
+        of.iss,
+        of.sub,
+        (of.aud,) if isinstance(of.aud, str) else of.aud,
+        of.exp,
+        of.iat,
+        of.client_id or None,
+        of.jti or None,
+        _scope(of.scope or ""),
+        None if of.auth_time is UNSET else of.auth_time,
+        None if of.cnf is UNSET else of.cnf,
+        MappingProxyType(raw),
     )
 
 
-def _string(claims: Mapping[str, Any], name: str, *, empty: bool = False) -> str | None:
-    value = claims.get(name)
-    if name in claims and not (isinstance(value, str) and (value or empty)):
-        raise _malformed()
-    return value
+@lru_cache(256)  # an API's tokens ask for the same few things
+def _scope(text: str) -> frozenset[str]:
+    return frozenset(text.split(" ")) - {""}
 
 
 def instant(claims: Mapping[str, Any], name: str) -> float | None:
     """RFC 7519 §2 NumericDate. `type` and not isinstance: true is an int to Python, not to JSON."""
-    if name not in claims:
-        return None
-    value: Any = claims[name]
-    if type(value) not in (int, float) or not 0 <= value <= _MAX_INSTANT:
+    value = claims.get(name)
+    if (type(value) is int or type(value) is float) and 0 <= value <= _MAX_INSTANT:
+        return float(value)
+    if name in claims:
         raise _malformed()
-    return float(value)
+    return None
 
 
-def _audience(claims: Mapping[str, Any]) -> tuple[str, ...]:
-    value = claims.get("aud")
-    audience = [value] if isinstance(value, str) else value
-    if not isinstance(audience, list) or not all(isinstance(each, str) and each for each in audience):
-        raise _malformed()
-    return tuple(audience)
+def _missing() -> InvalidToken:
+    return InvalidToken("a required claim is missing")
 
 
 def _malformed() -> InvalidToken:
