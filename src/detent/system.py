@@ -4,7 +4,7 @@ Everything that decides gets both as arguments; only the composition root choose
 """
 
 import logging
-import secrets
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -31,18 +31,20 @@ class SystemClock:
         self._elapsed = elapsed
         began = wall()
         self._last = Steady(began, began, elapsed())
+        self._second = Instant(int(began))  # what is said until then:
         self._until = 0.0  # the elapsed second in which the second ends that the last look was in
 
     def now(self) -> Instant:
         elapsed = self._elapsed()
         if elapsed < self._until:  # a request asks seven times
-            return Instant(int(self._last.now))
+            return self._second
         before, wall = self._last, self._wall()
         self._last = looked(before, wall, elapsed)
         if (before.leapt_at is None) != (self._last.leapt_at is None):
             self._tell(wall)
         self._until = elapsed + 1 - self._last.now % 1
-        return Instant(int(self._last.now))
+        self._second = Instant(int(self._last.now))
+        return self._second
 
     def not_before(self, latest: Instant) -> None:
         """The store has seen this time already."""
@@ -63,4 +65,4 @@ class SystemClock:
 
 class SystemEntropy:
     def token_bytes(self, size: int) -> bytes:
-        return secrets.token_bytes(size)
+        return os.urandom(size)

@@ -364,8 +364,10 @@ def _used(family: Family, presented: Presented, now: Instant, **fields: object) 
 
 def _narrowed(family: Family, presented: Presented, now: Instant) -> Event | None:
     """Told once for each thing that is asked for, as long as the family remembers it."""
+    if not presented.narrowed:
+        return None
     told = [event.reason for event in family.history if event.name == "narrowed"]
-    if not presented.narrowed or presented.narrowed in told or len(told) >= NARROWED_EVENTS:
+    if presented.narrowed in told or len(told) >= NARROWED_EVENTS:
         return None
     return _event("narrowed", family, now, presented, reason=presented.narrowed)
 

@@ -14,7 +14,7 @@ class ClientEndpoint:
         return Route(self._served.path, ("POST",), self.handle, metadata=self._served.metadata, cors="client")
 
     async def handle(self, request: Request) -> Response:
-        return await self._door.answer(request, lambda form: self._answer(request, form))
+        return await self._door.answer(request, self._answer)
 
     async def _answer(self, request: Request, form: Form) -> Response:
         now = self._door.now()

@@ -49,12 +49,12 @@ class Door:
         return proved.client
 
     async def answer(
-        self, request: Request, work: Callable[[Form], Awaitable[Response]], *, browsers: bool = True
+        self, request: Request, work: Callable[[Request, Form], Awaitable[Response]], *, browsers: bool = True
     ) -> Response:
         """The response of `work`, or its error; with `browsers` readable by the client's own origins."""
         form = parse_form(request)
         try:
-            response = await work(form)
+            response = await work(request, form)
         except OAuthError as error:
             response = refused(request, error)
         if not browsers or "origin" not in request.headers:

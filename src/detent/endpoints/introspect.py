@@ -47,7 +47,7 @@ class IntrospectionEndpoint:
         return Route("/oauth/introspect", ("POST",), self.handle, metadata="introspection_endpoint")
 
     async def handle(self, request: Request) -> Response:
-        return await self._door.answer(request, lambda form: self._introspect(request, form), browsers=False)
+        return await self._door.answer(request, self._introspect, browsers=False)
 
     async def _introspect(self, request: Request, form: Form) -> Response:
         now = self._door.now()

@@ -39,7 +39,7 @@ class RevocationEndpoint:
         return Route("/oauth/revoke", ("POST",), self.handle, metadata="revocation_endpoint", cors="client")
 
     async def handle(self, request: Request) -> Response:
-        return await self._door.answer(request, lambda form: self._revoke(request, form))
+        return await self._door.answer(request, self._revoke)
 
     async def _revoke(self, request: Request, form: Form) -> Response:
         now = self._door.now()

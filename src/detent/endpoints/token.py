@@ -27,7 +27,7 @@ class TokenEndpoint:
         return Route("/oauth/token", ("POST",), self.handle, metadata="token_endpoint", cors="client")
 
     async def handle(self, request: Request) -> Response:
-        return await self._door.answer(request, lambda form: self._token(request, form))
+        return await self._door.answer(request, self._token)
 
     async def _token(self, request: Request, form: Form) -> Response:
         now = self._door.now()

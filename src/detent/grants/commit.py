@@ -17,7 +17,7 @@ async def commit(
 
     Raises the refusal of what was presented before, else Conflict as `Store.apply` does.
     """
-    spent = tuple(InsertRecord(each.record) for each in once)
+    spent = [InsertRecord(each.record) for each in once]
     if not parts and not spent:
         return
     try:

@@ -100,7 +100,7 @@ class Issuing:
     async def target(self, asked: tuple[str, ...], authorization: Authorization, scope: Scope) -> Target:
         """What of a granted authorization this one access token is for; all of it unless the request says."""
         existing = {name: api for name in authorization.audience if (api := await self.api(name))}
-        return target(within(asked or tuple(existing), authorization.audience, existing), scope)
+        return target(within(asked, authorization.audience, existing), scope)
 
     async def narrowed(self, authorization: Authorization, form: Form) -> Target:
         """What a refresh asks for of what was granted; it never widens, and never sticks (RFC 6749 §6)."""

@@ -125,6 +125,8 @@ class RefreshToken:
     async def _carry_out(self, decision: Decision, found: FoundFamily, request: TokenRequest) -> TokenResponse:
         """Mint what the decision allows, write what it changes. Raises Conflict if the family has moved."""
         match decision:
+            case Rotate(after=after):
+                return await self._answered(after, after, found, request)
             case Refuse(reason=reason):
                 if reason == "session_over":
                     await self._note_expiry(found, request.now)
@@ -140,8 +142,6 @@ class RefreshToken:
                 return await self._answered(head, after, found, request, with_refresh_token=not bare)
             case Supersede(after=after):
                 self._limit_repeats(found.family, request.now)
-                return await self._answered(after, after, found, request)
-            case Rotate(after=after):
                 return await self._answered(after, after, found, request)
             case _:
                 assert_never(decision)
@@ -207,13 +207,18 @@ def session_used(found: FoundFamily, policy: SessionPolicy, now: Instant) -> tup
 def _news(before: Family, after: Family, support_id: str) -> tuple[Event, ...]:
     """The events that this change added to the family's history, as the audit log is told them."""
     known = before.history
+    if after.history is known:
+        return ()
     new = [event for event in after.history if event not in known and event.name not in REMEMBERED_ONLY]
     return tuple(msgspec.structs.replace(event, support_id=support_id) for event in new)
 
 
 def _less(form: Form, granted: Authorization) -> str:
     """What the request asks for where that is less than what was granted; empty where it is not."""
-    scope, resources = set((form.get("scope") or "").split()), set(form.resources)
+    named = form.get("scope")
+    if not named and not form.resources:
+        return ""
+    scope, resources = set((named or "").split()), set(form.resources)
     asked = [" ".join(sorted(scope))] if scope and scope < set(granted.scope) else []
     asked += [f"at {' '.join(sorted(resources))}"] if resources and resources < set(granted.audience) else []
     return " ".join(asked)

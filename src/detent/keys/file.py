@@ -83,8 +83,9 @@ class FileKeys(HeldKeys):
 
     def _signer(self, alg: SigningAlg) -> SigningKey:
         """The first key of an algorithm is made when an API that chose it needs it."""
-        if alg not in self._now().signers:
-            self._make_missing((alg,))
+        if signer := self._now().signers.get(alg):
+            return signer
+        self._make_missing((alg,))
         return super()._signer(alg)
 
     def _renew(self, now: Instant) -> None:

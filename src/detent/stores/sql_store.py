@@ -5,7 +5,7 @@ process registered anything (another node, the command line) is asked at most tw
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from detent.core.api import Api
@@ -82,17 +82,14 @@ class SqlStore:
 
     # Store
 
-    async def client(self, client_id: str) -> Client | None:
-        found: Client | None = await self._recall(("client", client_id), sql.CLIENT, (client_id,), rows.client)
-        return found
+    def client(self, client_id: str) -> Coroutine[Any, Any, Client | None]:
+        return self._recall(("client", client_id), sql.CLIENT, (client_id,), rows.client)
 
-    async def api(self, identifier: str) -> Api | None:
-        found: Api | None = await self._recall(("api", identifier), sql.API, (identifier,), rows.api)
-        return found
+    def api(self, identifier: str) -> Coroutine[Any, Any, Api | None]:
+        return self._recall(("api", identifier), sql.API, (identifier,), rows.api)
 
-    async def installation(self) -> Installation:
-        found: Installation = await self._recall(_INSTALLATION, sql.INSTALLATION, (), rows.installation)
-        return found
+    def installation(self) -> Coroutine[Any, Any, Installation]:
+        return self._recall(_INSTALLATION, sql.INSTALLATION, (), rows.installation)
 
     async def family(self, key: FamilyKey) -> FoundFamily | None:
         found = await self._backend.read(sql.FAMILY, (key.placement, key.id))
@@ -114,7 +111,8 @@ class SqlStore:
         """Nobody reads here what is not on the disk."""
 
     async def apply(self, changes: Changes) -> None:
-        names = [name for part in changes.parts if (name := _remembered_as(part))]
+        rare = [part for part in changes.parts if type(part) not in _NEVER_REMEMBERED]
+        names = [name for part in rare if (name := _remembered_as(part))]
         steps, committed = steps_of(changes), None
         if names:
             steps, committed = [*steps, *self._backend.noting], lambda: self._remembered.forget(*names)
@@ -241,8 +239,6 @@ class SqlStore:
 
 
 def _remembered_as(part: Part) -> Name | None:
-    if type(part) in _NEVER_REMEMBERED:
-        return None
     match part:
         case InsertClient(client) | ReplaceClient(client):
             return "client", client.client_id

@@ -75,5 +75,5 @@ class Mint:
         return await token_format.mint(claims, alg), Seconds(expires_at - now)
 
     def _marked(self, authorization: Authorization) -> dict[str, Any]:
-        told = {claim: mark.told(authorization) for claim, mark in self._marks.items()}
-        return {claim: value for claim, value in told.items() if value is not None}
+        marks = self._marks.items()
+        return {claim: value for claim, mark in marks if (value := mark.told(authorization)) is not None}

@@ -178,7 +178,11 @@ class Edge:
     async def _handled(self, route: Route, request: Request) -> Response:
         """Every way of ending, in one place."""
         try:
-            response = await self._known(route, request)
+            try:
+                response = await route.handler(request)
+            except KeyUnknown:  # another node may just have made it; nothing is written before the keys are known
+                async with self._look_again():
+                    response = await route.handler(request)
             return readable_by_everybody(response) if route.cors == "everybody" else response
         except OAuthError as error:
             return self._refused(request, error)
@@ -190,14 +194,6 @@ class Edge:
             log.exception("fault %s %s support_id=%s", request.method, request.path, request.support_id)
             fault = ServerError("This is a fault of the server. Tell its operator the id.")
             return msgspec.structs.replace(self._teller(request)(request, fault), error=fault.code)
-
-    async def _known(self, route: Route, request: Request) -> Response:
-        """A key that another node just made is looked for once, before anything is written."""
-        try:
-            return await route.handler(request)
-        except KeyUnknown:
-            async with self._look_again():
-                return await route.handler(request)
 
     def _refused(self, request: Request, error: OAuthError) -> Response:
         return refused(request, error, self._teller(request))
@@ -218,6 +214,8 @@ class Edge:
         # No path of ours needs an escape: another spelling would pass a proxy that goes by the path (attack H8).
         if route is None or b"%" in heard.raw_path:
             return _turned_away(request, NotFound("There is nothing at this path."), self._teller(request))
+        if request.method in route.methods:
+            return route
         allowed = _allowed(route)
         if request.method == "OPTIONS":
             return preflight(route, request) or Response(204, headers=(("allow", ", ".join(allowed)),))

@@ -5,6 +5,7 @@ Form and JSON bodies; a repeated parameter is refused, an empty one or null is a
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -33,7 +34,7 @@ def parse_form(request: Request) -> Form:
     if charset and charset[1].strip().lower() not in ("utf-8", "us-ascii"):
         raise UnsupportedMediaType("Send the body in UTF-8.")
     if kind == FORM:
-        pairs: list[tuple[str, Any]] = list(_urlencoded(_text(request.body)))
+        pairs: Sequence[tuple[str, Any]] = _urlencoded(_text(request.body))
     elif kind == "application/json":
         pairs = _json(_text(request.body))
     else:
@@ -45,7 +46,7 @@ def parse_form(request: Request) -> Form:
 
 def parse_parameters(request: Request) -> Form:
     """The parameters of the query, or of the body of a POST. Raises as `parse_form` does."""
-    return parse_form(request) if request.method == "POST" else _gathered(list(_urlencoded(request.query)))
+    return parse_form(request) if request.method == "POST" else _gathered(_urlencoded(request.query))
 
 
 def parameter_names(request: Request) -> set[str]:
@@ -92,11 +93,15 @@ def _json(text: str) -> list[tuple[str, Any]]:
         raise InvalidRequest("The body is not a JSON object.")
     if len(pairs) > MAX_PARAMETERS:
         raise InvalidRequest(f"More than {MAX_PARAMETERS} parameters.")
-    return [
+    values = [
         (name, value)
         for name, given in pairs
         for value in (given if type(given) is list and name in _RESOURCES else [given])
     ]
+    for name, value in values:
+        if isinstance(value, str) and _NO_TEXT.search(value):
+            raise InvalidRequest(f"The parameter {name[:50]} holds a NUL or an unpaired surrogate.")
+    return values
 
 
 class _Members(list[tuple[str, Any]]):
@@ -107,7 +112,7 @@ def _no_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _gathered(pairs: list[tuple[str, Any]]) -> Form:
+def _gathered(pairs: Sequence[tuple[str, Any]]) -> Form:
     values: dict[str, str] = {}
     seen: set[str] = set()
     resources: dict[str, None] = {}
@@ -121,8 +126,6 @@ def _gathered(pairs: list[tuple[str, Any]]) -> Form:
             continue
         if not isinstance(value, str):
             raise InvalidRequest(f"The parameter {name[:50]} must be a string.")
-        if _NO_TEXT.search(value):
-            raise InvalidRequest(f"The parameter {name[:50]} holds a NUL or an unpaired surrogate.")
         if name in _RESOURCES:
             resources[value] = None
         else:
