@@ -11,7 +11,7 @@ _FROM: Final = bytes.maketrans(b"-_+/", b"+/**")  # what is not of this alphabet
 
 
 def base64url(raw: bytes) -> str:
-    return binascii.b2a_base64(raw, newline=False).translate(_TO, b"=").decode()
+    return binascii.b2a_base64(raw, newline=False).translate(_TO).rstrip(b"=").decode()
 
 
 def from_base64url(text: str) -> bytes | None:

@@ -41,13 +41,13 @@ class RefreshHandle(msgspec.Struct, frozen=True):
     """A refresh token whose outer tag is good: we made it for this client. Whether it is still good is in the row."""
 
     key: FamilyKey
-    key_id: int
     epoch: int
     generation: int
+    body: bytes
     inner: bytes
 
     def __repr__(self) -> str:
-        return f"RefreshHandle({self.key.text}, generation={self.generation}, inner=***)"
+        return f"RefreshHandle({self.key.text}, generation={self.generation}, body=***, inner=***)"
 
 
 class Handles:
@@ -86,8 +86,8 @@ class Handles:
             return None
         if not hmac.compare_digest(_outer_tag(key, raw[:-_OUTER_BYTES], client_id), raw[-_OUTER_BYTES:]):
             return None
-        inner = raw[_BODY.size : -_OUTER_BYTES]
-        return RefreshHandle(FamilyKey(placement, family_id), key_id, epoch, generation, inner)
+        body, inner = raw[: _BODY.size], raw[_BODY.size : -_OUTER_BYTES]
+        return RefreshHandle(FamilyKey(placement, family_id), epoch, generation, body, inner)
 
     def seal(self, prefix: str, content: bytes) -> str:
         """Encrypt and authenticate; `prefix` separates kinds, so that none is accepted in another's place."""
@@ -136,8 +136,7 @@ def family_of(token: str) -> FamilyKey | None:
 
 def is_of(handle: RefreshHandle, family: Family) -> bool:
     """Whether the handle was made from this family's seed; constant time."""
-    body = _BODY.pack(_VERSION, handle.key_id, handle.key.placement, handle.key.id, handle.epoch, handle.generation)
-    return hmac.compare_digest(_inner_tag(family.seed, body), handle.inner)
+    return hmac.compare_digest(_inner_tag(family.seed, handle.body), handle.inner)
 
 
 def _inner_tag(seed: bytes, body: bytes) -> bytes:

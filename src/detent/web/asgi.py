@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
+from itertools import chain
 from random import Random
 from time import perf_counter
 from typing import Any, Final
@@ -170,7 +171,7 @@ class Edge:
             heard.query.decode("latin-1"),
             headers,
             heard.body,
-            _peer(heard.peer, headers, self._proxies),
+            _peer(heard.peer, headers, self._proxies) if self._proxies else heard.peer,
             self._support_id(),
             repeated,
         )
@@ -284,7 +285,7 @@ async def _heard(scope: Scope, receive: Receive) -> Heard | None:
 
 
 def _head_too_large(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    return len(headers) > MAX_HEADERS or sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_BYTES
+    return len(headers) > MAX_HEADERS or sum(map(len, chain.from_iterable(headers))) > MAX_HEADER_BYTES
 
 
 def _turned_away(request: Request, error: OAuthError, tell: ErrorPage = error_response) -> Response:

@@ -8,6 +8,7 @@ the one goes that has kept us waiting longest.
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
@@ -28,7 +29,7 @@ REQUEST_SECONDS: Final = 5.0  # from its first byte, or the start of its connect
 READ_SECONDS: Final = 10.0  # for an answer to be taken
 LINGER_SECONDS: Final = 1.0  # for the rest of a request that was refused: RFC 9112 §9.6
 _MOST_HEAD: Final = 4 * MAX_HEADER_BYTES  # bytes of a head that does not end; what does is judged by the edge
-_CONTROL: Final = bytes({*range(0x20), 0x7F} - {0x09})  # RFC 9110 §5.5: what would end a header early
+_NO_HEADER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 §5.5: what would end a header early
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -323,10 +324,12 @@ class Protocol(asyncio.Protocol):
 
 def _head(response: Response, ours: Iterable[tuple[bytes, bytes]], *, close: bool) -> bytes:
     """Status line and headers (RFC 9112 §4, §5). Raises ValueError for a header that would end early."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in response.headers]).encode("latin-1")
-    if len(lines.translate(None, _CONTROL)) != len(lines) - 2 * len(response.headers):
+    lines = [f"{name}: {value}" for name, value in response.headers]
+    text = "".join(lines)
+    if not text.isprintable() and _NO_HEADER.search(text):
         raise ValueError("A header holds a control character.")
+    lines.append("")
     always = b"".join([b"%b: %b\r\n" % header for header in ours])
     length = b"" if response.status in BODILESS else b"content-length: %d\r\n" % len(response.body)
     end = b"connection: close\r\n\r\n" if close else b"\r\n"
-    return STATUS_LINE[response.status] + always + lines + length + end
+    return STATUS_LINE[response.status] + always + "\r\n".join(lines).encode("latin-1") + length + end
