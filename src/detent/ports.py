@@ -249,7 +249,10 @@ class Keys(Protocol):
         ...
 
     def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:
-        """Every key of these algorithms that is used, was used, or will be next; public members only."""
+        """Every key of these algorithms that is used, was used, or will be next; public members only.
+
+        The same list again while nothing changes, so nobody alters it.
+        """
         ...
 
     def decrypt(self, token: str, alg: OwnAlg, enc: Enc, kid: str | None) -> bytes | None:

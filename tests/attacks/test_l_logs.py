@@ -111,7 +111,7 @@ def test_attack_l1_no_secret_shows_in_the_repr_of_what_carries_it(detent: Detent
     life = Life(detent)
     secrets = life.secrets
     form = Form({name.replace(" ", "_"): secret for name, secret in secrets.items()})
-    body = "&".join(f"{name}={secret}" for name, secret in form.values.items()).encode()
+    body = "&".join(f"{name}={secret}" for name, secret in form.items()).encode()
     headers = {"authorization": f"Basic {CLIENT_SECRET}", "x": secrets["first access_token"]}
     registered = detent.thread.call(detent.store.client("canary"))
     family = detent.family(secrets["third refresh_token"], "canary")

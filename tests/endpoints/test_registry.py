@@ -53,7 +53,7 @@ class Coupon:
     def screen(self, form: Form, client_id: str, now: Instant) -> str:
         if form.get("coupon") is None:
             raise InvalidRequest("The parameter coupon is missing.")
-        return form.values["coupon"]
+        return form["coupon"]
 
     async def issue(self, request: TokenRequest, screened: str) -> TokenResponse:
         user = await self._house.outside.directory.user_by_name("test")
@@ -77,7 +77,7 @@ class Proof:
     challenge = 'Proved by="x-proof"'
 
     def asked(self, form: Form) -> Confirmation | None:
-        return Confirmation(jkt=form.values["key"]) if form.get("key") else None
+        return Confirmation(jkt=form["key"]) if form.get("key") else None
 
     async def prove(self, request: Request, client: Client, now: Instant) -> Proved | None:
         proof = request.headers.get("x-proof")

@@ -47,20 +47,18 @@ class Response(msgspec.Struct, frozen=True):
         return Response(self.status, self.body, (*self.headers, *headers), self.error)
 
 
-class Form(msgspec.Struct, frozen=True):
+class Form(dict[str, str]):
     """Parameters of a form or JSON body, each at most once; empty and null count as absent (RFC 6749 §3.1).
 
     `resources` is the one parameter that may repeat (RFC 8707 §2); it holds `resource` and `audience` together.
     """
 
-    values: Mapping[str, str]
-    resources: tuple[str, ...] = ()
+    def __init__(self, parameters: Mapping[str, str], resources: tuple[str, ...] = ()) -> None:
+        super().__init__(parameters)
+        self.resources = resources
 
     def __repr__(self) -> str:
-        return f"Form({', '.join(sorted(self.values))}: ***)"
-
-    def get(self, name: str) -> str | None:
-        return self.values.get(name)
+        return f"Form({', '.join(sorted(self))}: ***)"
 
 
 class TokenResponse(msgspec.Struct, frozen=True, omit_defaults=True):

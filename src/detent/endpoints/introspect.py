@@ -22,7 +22,9 @@ from detent.tokens.handle import Handles, RefreshHandle, is_of
 from detent.web.respond import json_private
 
 INACTIVE: Final = {"active": False}
-_TOLD: Final = ("iss", "sub", "aud", "client_id", "scope", "iat", "exp", "jti", "cnf", "auth_time", "acr", "amr", "sid")
+_TOLD: Final = frozenset(
+    {"iss", "sub", "aud", "client_id", "scope", "iat", "exp", "jti", "cnf", "auth_time", "acr", "amr", "sid"}
+)
 
 
 class IntrospectionEndpoint:
@@ -91,7 +93,7 @@ class IntrospectionEndpoint:
 
 def _access_token(live: LiveAccessToken) -> dict[str, Any]:
     token_type = "DPoP" if "jkt" in live.claims.get("cnf", {}) else "Bearer"
-    told = {name: live.claims[name] for name in _TOLD if name in live.claims}
+    told = {name: value for name, value in live.claims.items() if name in _TOLD}
     return {"active": True, "token_type": token_type, **told}
 
 

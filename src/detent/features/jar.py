@@ -76,8 +76,8 @@ class RequestObjects:
         signed = _form(claims)
         if self.required_of(client) or TYPE in str(parse_compact(request).header.get("typ")).lower():
             return signed
-        rest = {name: value for name, value in form.values.items() if name not in ("request", "request_uri")}
-        return Form({**rest, **signed.values}, signed.resources or form.resources)
+        rest = {name: value for name, value in form.items() if name not in ("request", "request_uri")}
+        return Form({**rest, **signed}, signed.resources or form.resources)
 
     def _decrypted(self, request: str, client: Client) -> str:
         """The signed object in an encrypted one. Raises InvalidToken."""

@@ -77,7 +77,7 @@ class PushedRequests:
             raise InvalidRequest("A request_uri cannot be pushed (RFC 9126 2.1).")
         proved = await self._offered(asked.request, asked.now)
         form = _bound(await self._check(asked.form, asked.client, asked.now), proved.cnf.jkt)
-        kept = {name: value for name, value in form.values.items() if name not in _OF_THE_CLIENT}
+        kept = {name: value for name, value in form.items() if name not in _OF_THE_CLIENT}
         value = msgspec.msgpack.encode(Pushed(asked.client.client_id, kept, form.resources))
         if len(value) > MAX_PUSHED_BYTES:
             raise InvalidRequest(f"The request is longer than {MAX_PUSHED_BYTES} bytes.")
@@ -94,7 +94,7 @@ def _bound(form: Form, jkt: str | None) -> Form:
         return form
     if form.get("dpop_jkt") not in (None, jkt):
         raise InvalidRequest("dpop_jkt is not the key of the DPoP proof (RFC 9449 10.1).")
-    return Form({**form.values, "dpop_jkt": jkt}, form.resources)
+    return Form({**form, "dpop_jkt": jkt}, form.resources)
 
 
 def _hash(reference: str) -> str:

@@ -30,7 +30,7 @@ class Password:
         apis = await self._issuing.asked_apis(form, client)
         scope = self._issuing.granted(apis, form, client)
         user = await self._sign_in.verify(
-            form.values["username"], form.values["password"], peer=request.peer, now=now, support_id=request.support_id
+            form["username"], form["password"], peer=request.peer, now=now, support_id=request.support_id
         )
         if user is None:
             raise InvalidGrant("Wrong username or password.")

@@ -78,7 +78,7 @@ class RefreshToken:
 
     async def issue(self, request: TokenRequest, screened: RefreshHandle | RefreshStrategy) -> TokenResponse:
         if not isinstance(screened, RefreshHandle):
-            answer = await screened.redeem(request.form.values["refresh_token"], request)
+            answer = await screened.redeem(request.form["refresh_token"], request)
             self._meter.count("refreshes", "redeemed", "")
             return answer
         try:

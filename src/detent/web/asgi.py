@@ -6,6 +6,7 @@ under the support id.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
@@ -157,14 +158,11 @@ class Edge:
         return f"{self._chance.getrandbits(48):012x}"
 
     def _request(self, heard: Heard) -> Request:
-        headers: dict[str, str] = {}
-        repeated = _NONE
-        for raw_name, raw_value in heard.headers:
-            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-            if name in headers:
-                repeated |= {name}
-                value = f"{headers[name]}, {value}"
-            headers[name] = value
+        given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in heard.headers]
+        headers, repeated = dict(given), _NONE
+        if len(headers) < len(given):
+            repeated = frozenset(name for name, many in Counter(name for name, _ in given).items() if many > 1)
+            headers |= {name: ", ".join(value for also, value in given if also == name) for name in repeated}
         return Request(
             heard.method,
             heard.raw_path.decode("latin-1"),
@@ -247,7 +245,7 @@ def _peer(connected: str, headers: Mapping[str, str], proxies: int) -> str:
 
     With fewer entries than proxies somebody went around one; then the connection is all that is known.
     """
-    if not proxies or not (forwarded_for := headers.get("x-forwarded-for")):
+    if not (forwarded_for := headers.get("x-forwarded-for")):
         return connected
     hops = forwarded_for.split(",")
     if len(hops) < proxies:

@@ -140,5 +140,5 @@ def _check_query(query: str, form: Form) -> None:
     if not query:
         return
     for name, _ in _urlencoded(query):
-        if name in _SECRETS or name in form.values or (form.resources and name in _RESOURCES):
+        if name in _SECRETS or name in form or (form.resources and name in _RESOURCES):
             raise InvalidRequest(f"The parameter {name[:50]} belongs in the body, not in the URL.")

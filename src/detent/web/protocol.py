@@ -10,7 +10,7 @@ the one goes that has kept us waiting longest.
 import asyncio
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from typing import Protocol as Shape
 
@@ -24,6 +24,7 @@ from uvicorn.server import ServerState
 from detent.core.errors import OAuthError
 from detent.core.exchange import Response
 from detent.web.asgi import BODILESS, MAX_BODY_BYTES, MAX_HEADER_BYTES, Crowd, Edge, Heard, too_large
+from detent.web.respond import PRIVATE
 
 REQUEST_SECONDS: Final = 5.0  # from its first byte, or the start of its connection, to its last
 READ_SECONDS: Final = 10.0  # for an answer to be taken
@@ -31,6 +32,7 @@ LINGER_SECONDS: Final = 1.0  # for the rest of a request that was refused: RFC 9
 _MOST_HEAD: Final = 4 * MAX_HEADER_BYTES  # bytes of a head that does not end; what does is judged by the edge
 _NO_HEADER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 §5.5: what would end a header early
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+Headers = tuple[tuple[str, str], ...]
 
 
 class Waiting(Shape):
@@ -172,13 +174,10 @@ class Protocol(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._head = None
-        continues = False
-        for name, value in self._headers:
-            if name == b"content-length" and int(value) > MAX_BODY_BYTES:
-                return self._refuse()
-            if name == b"expect":
-                continues = value.lower() == b"100-continue"
-        if continues and not self._under_way:
+        headers = dict(self._headers)
+        if int(headers.get(b"content-length", 0)) > MAX_BODY_BYTES:
+            self._refuse()
+        elif headers.get(b"expect", b"").lower() == b"100-continue" and not self._under_way:
             self._transport.write(_CONTINUE)
 
     def on_body(self, body: bytes) -> None:
@@ -324,12 +323,18 @@ class Protocol(asyncio.Protocol):
 
 def _head(response: Response, ours: Iterable[tuple[bytes, bytes]], *, close: bool) -> bytes:
     """Status line and headers (RFC 9112 §4, §5). Raises ValueError for a header that would end early."""
-    lines = [f"{name}: {value}" for name, value in response.headers]
-    text = "".join(lines)
-    if not text.isprintable() and _NO_HEADER.search(text):
-        raise ValueError("A header holds a control character.")
-    lines.append("")
+    lines = _CONSTANT.get(response.headers) or _lines(response.headers)
     always = b"".join([b"%b: %b\r\n" % header for header in ours])
     length = b"" if response.status in BODILESS else b"content-length: %d\r\n" % len(response.body)
     end = b"connection: close\r\n\r\n" if close else b"\r\n"
-    return STATUS_LINE[response.status] + always + "\r\n".join(lines).encode("latin-1") + length + end
+    return STATUS_LINE[response.status] + always + lines + length + end
+
+
+def _lines(headers: Headers) -> bytes:
+    lines = [f"{name}: {value}" for name, value in headers]
+    if _NO_HEADER.search("".join(lines)):
+        raise ValueError("A header holds a control character.")
+    return "\r\n".join([*lines, ""]).encode("latin-1")
+
+
+_CONSTANT: Final[Mapping[Headers, bytes]] = {PRIVATE: _lines(PRIVATE)}  # those of nearly every answer

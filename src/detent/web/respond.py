@@ -15,7 +15,7 @@ JSON: Final = ("content-type", "application/json")
 NO_STORE: Final = (("cache-control", "no-store"), ("pragma", "no-cache"))
 SAFE: Final = (("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"))
 BEARER_CHALLENGE: Final = 'Bearer realm="detent"'
-_PRIVATE: Final = (JSON, *NO_STORE, *SAFE)
+PRIVATE: Final = (JSON, *NO_STORE, *SAFE)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -26,7 +26,7 @@ class MissingToken(InvalidToken):
 
 def json_private(body: Any, status: int = 200) -> Response:
     """An answer for one client only (RFC 6749 §5.1: no-store)."""
-    return Response(status, _encode(body), _PRIVATE)
+    return Response(status, _encode(body), PRIVATE)
 
 
 def jwt_private(token: str) -> Response:
