@@ -96,6 +96,14 @@ def yardstick_run(alg: str, options: Options) -> Callable[[], Point] | None:
     return lambda: run(peer.pids(), [load], options.seconds)
 
 
+def times_slower(options: Options) -> float:
+    """This machine beside the one where the bars were set, by the yardstick; 1 where there is none."""
+    peer = yardstick_run("ES256", options)
+    if peer is None:
+        return 1
+    return WHERE_BARS_WERE_SET["ES256"] / median([peer() for _ in range(options.repeats)], "rate")
+
+
 def in_turn(options: Options, ours: Callable[[], Point], peer: Callable[[], Point] | None) -> list[tuple[Point, ...]]:
     """Ours and the yardstick, `repeats` times after a first time that does not count."""
     return [tuple(each() for each in (peer, ours) if each) for _ in range(options.repeats + 1)][1:]

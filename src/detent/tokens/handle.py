@@ -47,7 +47,7 @@ class RefreshHandle(msgspec.Struct, frozen=True):
     inner: bytes
 
     def __repr__(self) -> str:
-        return f"RefreshHandle({self.key.text}, generation={self.generation}, body=***, inner=***)"
+        return f"RefreshHandle({self.key.text}, generation={self.generation}, inner=***)"
 
 
 class Handles:
