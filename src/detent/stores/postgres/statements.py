@@ -38,6 +38,7 @@ _ATTEMPTS: Final = 5
 _FOUND: Final = b"SELECT * FROM families_found($1, $2)"
 _REPLACED: Final = b"SELECT families_replaced($1)"
 _COLUMNS: Final = (*sql.HOT, "placement", "id")
+_OF_BYTES: Final = ("retry_key", "agent", "id")
 
 T = TypeVar("T")
 
@@ -110,7 +111,7 @@ class Statements:
 
     async def _found(self, keys: Sequence[tuple[Value, ...]]) -> Sequence[list[Row]]:
         async def work(connection: Connection) -> list[Row]:
-            cursor = await connection.execute(_FOUND, tuple(map(list, zip(*keys, strict=True))), binary=True)
+            cursor = await connection.execute(_FOUND, in_arrays(keys), binary=True)
             return await cursor.fetchall()
 
         self.counters.reads += len(keys)
@@ -241,14 +242,20 @@ def _hang_up(connection: Connection) -> None:
 
 def rows_in_json(all_values: Iterable[tuple[Value, ...]]) -> str:
     """A JSON array with an object for each family; in JSON too PostgreSQL reads bytes in hexadecimal digits."""
-    rows = [
-        {
-            name: "\\x" + value.hex() if type(value) is bytes else value
-            for name, value in zip(_COLUMNS, values[:-1], strict=True)  # the last is the version before
-        }
-        for values in all_values
-    ]
+    rows = [dict(zip(_COLUMNS, values, strict=False)) for values in all_values]  # the last is the version before
+    for row in rows:
+        for name in _OF_BYTES:
+            value = row[name]
+            if isinstance(value, bytes):
+                row[name] = f"\\x{value.hex()}"
     return msgspec.json.encode(rows).decode()
+
+
+def in_arrays(keys: Sequence[tuple[Any, ...]]) -> tuple[str, str]:
+    """Placements and ids as PostgreSQL writes arrays; psycopg would quote each element by a regular expression."""
+    placements = ",".join([str(placement) for placement, _ in keys])
+    ids = ",".join([f'"\\\\x{family_id.hex()}"' for _, family_id in keys])
+    return f"{{{placements}}}", f"{{{ids}}}"
 
 
 @lru_cache(maxsize=1000)
