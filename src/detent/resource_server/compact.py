@@ -45,26 +45,13 @@ class CompactJws(msgspec.Struct, frozen=True, gc=False):
 
 def parse_compact(token: str | bytes, max_bytes: int = MAX_TOKEN_BYTES) -> CompactJws:
     """Take a token apart. Raises InvalidToken unless it is three canonical segments, an object in front."""
-    head, payload, signature = _segments(token, max_bytes)
-    return CompactJws(head, header_in(head), base64url(payload), head + b"." + payload, base64url(signature))
-
-
-def header_of(token: str) -> Mapping[str, Any] | None:
-    """What a compact JWS says of itself; None for what is none. The rest of it is not looked at."""
-    try:
-        return header_in(_segments(token, MAX_TOKEN_BYTES)[0])
-    except InvalidToken:
-        return None
-
-
-def _segments(token: str | bytes, max_bytes: int) -> list[bytes]:
-    """Still encoded. Raises InvalidToken unless they are three."""
     if len(token) > max_bytes:
         raise InvalidToken("the token is too long")
     segments = (token if isinstance(token, bytes) else token.encode("utf-8", "replace")).split(b".")
     if len(segments) != 3:
         raise InvalidToken("the token is not a compact JWS")
-    return segments
+    head, payload, signature = segments
+    return CompactJws(head, header_in(head), base64url(payload), head + b"." + payload, base64url(signature))
 
 
 @lru_cache(64)  # all tokens of a key begin alike

@@ -17,7 +17,7 @@ from joserfc.jwk import OctKey
 from detent.core.authorization import Authorization
 from detent.core.ids import ClientId, FamilyKey, Instant, Subject
 from detent.ports import Keys
-from detent.resource_server.compact import CompactJws, header_of, load_object, parse_compact
+from detent.resource_server.compact import CompactJws, header_in, load_object, parse_compact
 from detent.resource_server.errors import InvalidToken
 
 ALG: Final = "HS256"
@@ -54,7 +54,8 @@ class RefreshJwts:
         return jws.serialize_compact(header, msgspec.json.encode(claims), key, algorithms=[ALG])
 
     def recognises(self, strategy: str, token: str) -> bool:
-        return _typ_said(token.partition(".")[0]) == _typ(strategy)
+        head, dot, _ = token.partition(".")
+        return bool(dot) and _typ_said(head) == _typ(strategy)
 
     def unproved(self, token: str) -> RefreshClaims | None:
         """What it says, which anybody may have written: only to look up the secret that proves it."""
@@ -92,7 +93,10 @@ def _parsed(token: str) -> CompactJws | None:
 
 @lru_cache(64)  # all tokens of a key begin alike
 def _typ_said(head: str) -> str:
-    return str((header_of(f"{head}..") or {}).get("typ"))
+    try:
+        return str(header_in(head.encode("utf-8", "replace")).get("typ"))
+    except InvalidToken:
+        return ""
 
 
 def _typ(strategy: str) -> str:
