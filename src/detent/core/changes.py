@@ -6,7 +6,7 @@ Versions: a new row has version 1; a part that replaces a row carries the row wi
 expects the stored one to be exactly one lower.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -273,6 +273,13 @@ Part = (
 )  # fmt: skip
 
 
+# A person or a client is cut off, disabled and given another secret by being replaced.
+_ENDING: Final = {
+    EndFamilies, EndSessions, RemoveConsent, RaiseServerEpoch,
+    ReplaceUser, RemoveUser, ReplaceClient, RemoveClient, RemoveApi, RemoveWebhook,
+}  # fmt: skip
+
+
 class Changes(msgspec.Struct, frozen=True):
     """Parts are carried out in order, all or none; `events` are appended to the audit log in the same commit."""
 
@@ -286,16 +293,7 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 def _ends(part: Part) -> bool:
-    """A person or a client is cut off, disabled and given another secret by being replaced."""
-    match part:
-        case ReplaceFamily(family):
-            return family.status != "live"
-        case EndFamilies() | EndSessions() | RemoveConsent() | RaiseServerEpoch():
-            return True
-        case ReplaceUser() | RemoveUser() | ReplaceClient() | RemoveClient() | RemoveApi() | RemoveWebhook():
-            return True
-        case _:
-            return False
+    return part.family.status != "live" if isinstance(part, ReplaceFamily) else type(part) in _ENDING
 
 
 def changed(*parts: Part, events: tuple[Event, ...] = ()) -> Changes:
