@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bench.filling import fill
 from detent.app import House, Outside
 from detent.cli.serving import run
 from detent.client_auth.secret import secret_digest
@@ -44,6 +45,7 @@ CLIENT_ID, CLIENT_SECRET, API = ClientId("bench"), "bench-secret", "https://api.
 REDIRECT_URI, PASSWORD, PEOPLE = "https://app.example/cb", "the right password", 8
 BATCH: Final = 500
 MOST_TOKENS: Final = 50_000  # that are written down: an even sample of the families
+MOST_MADE: Final = 200_000  # by the server itself; the others are copies
 GRANTS: Final = ("refresh_token", "authorization_code", "client_credentials", "password")
 _NOWHERE: Final = Origin()
 _PLENTY: Final = Allowance(10**9, Seconds(1))  # a storm of sign-ins is to be answered, not turned away
@@ -60,10 +62,14 @@ class Bench:
 
     def __init__(self, folder: Path, keys: FileKeys, house: House, alg: SigningAlg, scope: tuple[str, ...]) -> None:
         self.folder, self.keys, self.house, self.alg, self.scope = folder, keys, house, alg, scope
+        self.in_file = isinstance(house.outside.store, SqliteStore)
         self._made = 0
 
     async def seed(self, families: int) -> None:
-        tokens = await seeded(self.house, self.keys, self.alg, families, self.scope)
+        made = min(families, MOST_MADE) if self.in_file else families
+        tokens = await seeded(self.house, self.keys, self.alg, made, self.scope)
+        if made < families:
+            fill(self.folder / "detent.db", families)
         (self.folder / "tokens").write_text("\n".join(tokens) + "\n")
         for number in range(PEOPLE):
             await self.house.people.add(f"person-{number}", PASSWORD, subject=f"person-{number}")
