@@ -21,6 +21,7 @@ from detent.resource_server.compact import CompactJws, header_in, load_object, p
 from detent.resource_server.errors import InvalidToken
 
 ALG: Final = "HS256"
+_MOST_HEAD: Final = 1024  # characters of a first segment; ours has about eighty
 
 
 class RefreshClaims(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,7 +56,7 @@ class RefreshJwts:
 
     def recognises(self, strategy: str, token: str) -> bool:
         head, dot, _ = token.partition(".")
-        return bool(dot) and _typ_said(head) == _typ(strategy)
+        return bool(dot) and len(head) <= _MOST_HEAD and _typ_said(head) == _typ(strategy)
 
     def unproved(self, token: str) -> RefreshClaims | None:
         """What it says, which anybody may have written: only to look up the secret that proves it."""

@@ -6,7 +6,6 @@ under the support id.
 """
 
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
@@ -161,8 +160,11 @@ class Edge:
         given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in heard.headers]
         headers, repeated = dict(given), _NONE
         if len(headers) < len(given):
-            repeated = frozenset(name for name, many in Counter(name for name, _ in given).items() if many > 1)
-            headers |= {name: ", ".join(value for also, value in given if also == name) for name in repeated}
+            together: dict[str, list[str]] = {}
+            for name, value in given:
+                together.setdefault(name, []).append(value)
+            repeated = frozenset(name for name, values in together.items() if len(values) > 1)
+            headers = {name: ", ".join(values) for name, values in together.items()}
         return Request(
             heard.method,
             heard.raw_path.decode("latin-1"),
