@@ -1,7 +1,7 @@
 """How throughput and p99 bend: `./check bench curve [connections] [families] [nodes]`, plots for docs/performance.md.
 
 One server on one core, except for nodes, which share that core with their PostgreSQL. Each point is the median of the
-repeats. Large numbers of families take their time to be seeded: a minute for each million.
+repeats. Large numbers of families take their time to be put there: forty seconds for each million.
 """
 
 import argparse
