@@ -99,9 +99,11 @@ def yardstick_run(alg: str, options: Options) -> Callable[[], Point] | None:
 def times_slower(options: Options) -> float:
     """This machine beside the one where the bars were set, by the yardstick; 1 where there is none."""
     peer = yardstick_run("ES256", options)
-    if peer is None:
-        return 1
-    return WHERE_BARS_WERE_SET["ES256"] / median([peer() for _ in range(options.repeats)], "rate")
+    return _slower("ES256", [peer() for _ in range(options.repeats + 1)][1:]) if peer else 1
+
+
+def _slower(alg: str, peers: Sequence[Point]) -> float:
+    return WHERE_BARS_WERE_SET[alg] / median(peers, "rate")
 
 
 def in_turn(options: Options, ours: Callable[[], Point], peer: Callable[[], Point] | None) -> list[tuple[Point, ...]]:
@@ -118,7 +120,7 @@ def line(
     if len(rounds[0]) == 1:
         return judged(item, bar, points, None, note)
     ratio = statistics.median(each[-1].rate / each[0].rate for each in rounds)
-    slower = WHERE_BARS_WERE_SET[against] / median([each[0] for each in rounds], "rate")
+    slower = _slower(against, [each[0] for each in rounds])
     if bar.p99 or not bar.ratio:
         note = "; ".join(part for part in (note, f"{slower:.1f} times slower here") if part)
     return judged(item, bar, points, ratio, note, slower)

@@ -45,7 +45,6 @@ CLIENT_ID, CLIENT_SECRET, API = ClientId("bench"), "bench-secret", "https://api.
 REDIRECT_URI, PASSWORD, PEOPLE = "https://app.example/cb", "the right password", 8
 BATCH: Final = 500
 MOST_TOKENS: Final = 50_000  # that are written down: an even sample of the families
-MOST_MADE: Final = 200_000  # by the server itself; the others are copies
 GRANTS: Final = ("refresh_token", "authorization_code", "client_credentials", "password")
 _NOWHERE: Final = Origin()
 _PLENTY: Final = Allowance(10**9, Seconds(1))  # a storm of sign-ins is to be answered, not turned away
@@ -62,11 +61,11 @@ class Bench:
 
     def __init__(self, folder: Path, keys: FileKeys, house: House, alg: SigningAlg, scope: tuple[str, ...]) -> None:
         self.folder, self.keys, self.house, self.alg, self.scope = folder, keys, house, alg, scope
-        self.in_file = isinstance(house.outside.store, SqliteStore)
         self._made = 0
 
     async def seed(self, families: int) -> None:
-        made = min(families, MOST_MADE) if self.in_file else families
+        in_file = isinstance(self.house.outside.store, SqliteStore)
+        made = min(families, MOST_TOKENS) if in_file else families  # by the server itself; the others are copies
         tokens = await seeded(self.house, self.keys, self.alg, made, self.scope)
         if made < families:
             fill(self.folder / "detent.db", families)

@@ -249,10 +249,7 @@ class Keys(Protocol):
         ...
 
     def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:
-        """Every key of these algorithms that is used, was used, or will be next; public members only.
-
-        The same list again while nothing changes, so nobody alters it.
-        """
+        """Every key of these algorithms that is used, was used, or will be next; public members only."""
         ...
 
     def decrypt(self, token: str, alg: OwnAlg, enc: Enc, kid: str | None) -> bytes | None:

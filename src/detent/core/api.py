@@ -92,12 +92,7 @@ def target(apis: tuple[Api, ...], scope: Scope) -> Target:
 
 
 def within(identifiers: tuple[str, ...], audience: tuple[str, ...], known: Mapping[str, Api]) -> tuple[Api, ...]:
-    """The APIs named, if each was granted and still exists; all that do where none is named.
-
-    Raises InvalidTarget (RFC 8707 §2.2).
-    """
-    if not identifiers:
-        return tuple(known.values())
+    """The APIs named, if each was granted and still exists. Raises InvalidTarget otherwise (RFC 8707 §2.2)."""
     for identifier in identifiers:
         if identifier not in audience or identifier not in known:
             raise InvalidTarget("The audience or resource asked for goes beyond what was granted.")

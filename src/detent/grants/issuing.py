@@ -65,13 +65,12 @@ class Issuing:
 
     async def api(self, identifier: str) -> Api | None:
         """The registered API of this name, or what a policy says of a resource that is none."""
-        return await self.store.api(identifier) or await self._api_by_policy(identifier)
-
-    async def _api_by_policy(self, identifier: str) -> Api | None:
-        for policy in self._policies.values() if is_identifier(identifier) else ():
-            if told := await policy.api(identifier):
-                return msgspec.structs.replace(told, identifier=identifier)
-        return None
+        found = await self.store.api(identifier)
+        if found is None and is_identifier(identifier):
+            for policy in self._policies.values():
+                if told := await policy.api(identifier):
+                    return msgspec.structs.replace(told, identifier=identifier)
+        return found
 
     async def apis(self, identifiers: tuple[str, ...]) -> tuple[Api, ...]:
         """The APIs of these names. Raises InvalidTarget for an unknown one (RFC 8707 §2)."""
@@ -100,11 +99,8 @@ class Issuing:
 
     async def target(self, asked: tuple[str, ...], authorization: Authorization, scope: Scope) -> Target:
         """What of a granted authorization this one access token is for; all of it unless the request says."""
-        existing = {}
-        for name in authorization.audience:
-            if api := await self.store.api(name) or await self._api_by_policy(name):
-                existing[name] = api
-        return target(within(asked, authorization.audience, existing), scope)
+        existing = {name: api for name in authorization.audience if (api := await self.api(name))}
+        return target(within(asked or tuple(existing), authorization.audience, existing), scope)
 
     async def narrowed(self, authorization: Authorization, form: Form) -> Target:
         """What a refresh asks for of what was granted; it never widens, and never sticks (RFC 6749 §6)."""

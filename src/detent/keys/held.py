@@ -53,7 +53,6 @@ class HeldKeys:
         self._clock = clock
         self._schedule = schedule
         self._stored: dict[str, StoredKey] = {}
-        self._told: tuple[View | None, dict[frozenset[str], list[dict[str, Any]]]] = (None, {})
 
     def signing_kid(self, alg: SigningAlg) -> str:
         return self._signer(alg).kid
@@ -65,13 +64,7 @@ class HeldKeys:
         return signer.sign(typ, claims)
 
     def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:
-        view = self._now()
-        if self._told[0] is not view:
-            self._told = view, {}
-        jwks = self._told[1].get(algs)
-        if jwks is None:
-            jwks = self._told[1][algs] = [dict(key.public_jwk) for key in view.published if key.alg in algs]
-        return jwks
+        return [dict(key.public_jwk) for key in self._now().published if key.alg in algs]
 
     def decrypt(self, token: str, alg: OwnAlg, enc: Enc, kid: str | None) -> bytes | None:
         ours = [key for key in self._now().published if isinstance(key, DecryptionKey) and key.alg == alg]

@@ -111,8 +111,7 @@ class SqlStore:
         """Nobody reads here what is not on the disk."""
 
     async def apply(self, changes: Changes) -> None:
-        rare = [part for part in changes.parts if type(part) not in _NEVER_REMEMBERED]
-        names = [name for part in rare if (name := _remembered_as(part))]
+        names = [name for part in changes.parts if (name := _remembered_as(part))]
         steps, committed = steps_of(changes), None
         if names:
             steps, committed = [*steps, *self._backend.noting], lambda: self._remembered.forget(*names)
@@ -239,6 +238,8 @@ class SqlStore:
 
 
 def _remembered_as(part: Part) -> Name | None:
+    if type(part) in _NEVER_REMEMBERED:
+        return None
     match part:
         case InsertClient(client) | ReplaceClient(client):
             return "client", client.client_id

@@ -22,7 +22,6 @@ class OwnTokens:
     def __init__(self, keys: Keys, verifier: Verifier | SeenTokens) -> None:
         self._keys = keys
         self._verifier = verifier
-        self._jwks: list[dict[str, Any]] = []
         self._held: tuple[tuple[str, ...], VerificationKeys] = ((), VerificationKeys())
 
     def read(self, token: str, now: float) -> Claims | None:
@@ -38,9 +37,6 @@ class OwnTokens:
     def _verification_keys(self) -> VerificationKeys:
         """Import a key once, not per token; a rotation changes the kids and so the set."""
         jwks = self._keys.public_jwks(_ALGS)
-        if jwks is self._jwks:
-            return self._held[1]
-        self._jwks = jwks
         kids = tuple([jwk["kid"] for jwk in jwks])
         if kids != self._held[0]:
             self._held = kids, VerificationKeys.from_jwks({"keys": jwks})

@@ -92,7 +92,7 @@ def _parsed(token: str) -> CompactJws | None:
         return None
 
 
-@lru_cache(64)  # all tokens of a key begin alike
+@lru_cache(64)  # every strategy asks
 def _typ_said(head: str) -> str:
     try:
         return str(header_in(head.encode("utf-8", "replace")).get("typ"))

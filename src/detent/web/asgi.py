@@ -179,11 +179,7 @@ class Edge:
     async def _handled(self, route: Route, request: Request) -> Response:
         """Every way of ending, in one place."""
         try:
-            try:
-                response = await route.handler(request)
-            except KeyUnknown:  # another node may just have made it; nothing is written before the keys are known
-                async with self._look_again():
-                    response = await route.handler(request)
+            response = await self._known(route, request)
             return readable_by_everybody(response) if route.cors == "everybody" else response
         except OAuthError as error:
             return self._refused(request, error)
@@ -195,6 +191,14 @@ class Edge:
             log.exception("fault %s %s support_id=%s", request.method, request.path, request.support_id)
             fault = ServerError("This is a fault of the server. Tell its operator the id.")
             return msgspec.structs.replace(self._teller(request)(request, fault), error=fault.code)
+
+    async def _known(self, route: Route, request: Request) -> Response:
+        """A key that another node just made is looked for once, before anything is written."""
+        try:
+            return await route.handler(request)
+        except KeyUnknown:
+            async with self._look_again():
+                return await route.handler(request)
 
     def _refused(self, request: Request, error: OAuthError) -> Response:
         return refused(request, error, self._teller(request))

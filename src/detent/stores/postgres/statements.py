@@ -242,7 +242,7 @@ def _hang_up(connection: Connection) -> None:
 
 def rows_in_json(all_values: Iterable[tuple[Value, ...]]) -> str:
     """A JSON array with an object for each family; in JSON too PostgreSQL reads bytes in hexadecimal digits."""
-    rows = [dict(zip(_COLUMNS, values, strict=False)) for values in all_values]  # the last is the version before
+    rows = [dict(zip(_COLUMNS, values[:-1], strict=True)) for values in all_values]  # the last is the version before
     for row in rows:
         for name in _OF_BYTES:
             value = row[name]

@@ -114,7 +114,7 @@ class GroupCommit:
             raise StoreUnavailable("The store is closed.")
         if self._broken:
             raise StoreUnavailable(self._broken)
-        if len(self._reads) + len(self._writes) >= self._most:
+        if self.waiting >= self._most:
             raise StoreUnavailable(f"{self._most} requests wait for the store already.")
         self._wake()
         return self._loop.time() + self._patience
