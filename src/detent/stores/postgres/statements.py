@@ -57,6 +57,7 @@ class Statements:
         self._under_way: set[asyncio.Task[Any]] = set()
         self._families = Together(self._found, waiting=waiting)
         self._turns = Together(self._replaced, waiting=waiting)
+        self._turns.take_turns_with(self._families)
 
     @property
     def waiting(self) -> int:

@@ -1,19 +1,21 @@
 """What many requests ask for at once goes to PostgreSQL as one statement: one plan, one commit, one round trip.
 
 Rule: while one such statement is under way, what is asked meanwhile waits for its end, so the busier the server, the
-more share one; but for no longer than a moment, since one row that somebody locks would hold up everybody. Each is
-answered for itself, and a failure of the statement is the failure of all that it carried (docs/decisions/0040).
+more share one; but for no longer than a moment, since one row that somebody locks would hold up everybody. Two kinds
+take turns in the same way, for a shorter moment: a commit may wait for the disk, and a read need not. Each is answered
+for itself, and a failure of the statement is the failure of all that it carried (docs/decisions/0040).
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from detent.core.errors import StoreUnavailable
 
 _MOST: Final = 64  # in one statement
 _MOMENT: Final = 0.01  # seconds
+_TURN: Final = 0.002  # seconds
 
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
@@ -30,6 +32,10 @@ class Together(Generic[Asked, Found]):
         self._queue: deque[tuple[Asked, asyncio.Future[Found]]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._start: asyncio.Handle | None = None
+        self._other: Together[Any, Any] = self
+
+    def take_turns_with(self, other: "Together[Any, Any]") -> None:
+        self._other, other._other = other, self
 
     @property
     def waiting(self) -> int:
@@ -43,7 +49,8 @@ class Together(Generic[Asked, Found]):
         answer: asyncio.Future[Found] = loop.create_future()
         self._queue.append((what, answer))
         if self._start is None:
-            self._start = loop.call_later(_MOMENT, self._go) if self._under_way else loop.call_soon(self._go)
+            pause = _MOMENT if self._under_way else _TURN if self._other._under_way else 0
+            self._start = loop.call_later(pause, self._go) if pause else loop.call_soon(self._go)
         return answer
 
     async def finish(self) -> None:
@@ -65,8 +72,9 @@ class Together(Generic[Asked, Found]):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        if self._queue:
-            self._go()
+        after = self._other if self._other._queue and not self._other._under_way else self
+        if after._queue:
+            after._go()
 
     async def _carried_out(self, batch: Sequence[tuple[Asked, asyncio.Future[Found]]]) -> None:
         try:
