@@ -14,6 +14,8 @@ from joserfc import jws
 from joserfc.jwk import JWKRegistry
 
 from detent.core.api import SIGNING_ALGS, SigningAlg
+from detent.core.errors import KeyUnknown
+from detent.keys.directory import PrivateDirectory
 from detent.keys.file import FileKeys
 from detent.keys.ring import SECRET_PURPOSES, KeysError
 from detent.resource_server.keys import VerificationKeys
@@ -274,3 +276,37 @@ def test_the_key_set_is_rsa_only_until_another_algorithm_is_needed(
     signing_input, _, signature = token.rpartition(".")
     raw = base64.urlsafe_b64decode(signature + "==")
     assert published.select(alg, keys.signing_kid(alg)).verifies(alg, signing_input.encode(), raw)
+
+
+def test_who_invents_keys_has_no_file_looked_at_and_one_that_was_put_in_a_moment_ago_is_found_all_the_same(
+    path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, other = FileKeys.open(path, clock), FileKeys.open(path, clock)
+    os.utime(path, (0, 0))  # long ago
+    keys.missed()
+    looks, stamps = [], PrivateDirectory.stamps
+
+    def looked(directory: PrivateDirectory) -> dict[str, tuple[int, int]]:
+        looks.append(directory)
+        return stamps(directory)
+
+    monkeypatch.setattr(PrivateDirectory, "stamps", looked)
+    for _ in range(100):
+        keys.missed()
+    assert not looks
+
+    key = asyncio.run(other.rotate("handle", at_once=True))
+    with pytest.raises(KeyUnknown):
+        keys.missed()
+    assert int(key.id) in keys.handle_keys().keys
+
+    os.utime(path, (2**32, 2**32))  # not long ago
+    looks.clear()
+    for _ in range(2):
+        keys.missed()
+    assert len(looks) == 2, "another key could be there since, and the directory would say the same"
+    os.utime(path, (0, 0))
+    keys.missed()
+    os.rename(path, path.with_name("elsewhere"))
+    keys.missed()
+    assert int(key.id) in keys.handle_keys().keys

@@ -32,6 +32,7 @@ class FileKeys(HeldKeys):
         super().__init__(clock, schedule)
         self._directory = directory
         self._stamps: dict[str, Stamp] = {}
+        self._touched: int | None = None
         self._make_missing(NEEDED)
 
     @classmethod
@@ -47,6 +48,9 @@ class FileKeys(HeldKeys):
             self._make_missing((alg,))
 
     def missed(self) -> None:
+        """Who invents keys has the directory looked at, and the files in it only where one was put in or taken out."""
+        if self._touched is not None and self._touched == self._directory.touched():
+            return
         if self._look():
             self._renew(self._clock.now())
             raise KeyUnknown
@@ -96,6 +100,7 @@ class FileKeys(HeldKeys):
         """Take in what changed on disk, all of it or nothing; whether anything did."""
         before = self._stored
         try:
+            self._touched = self._directory.touched()
             if self._directory.stamps() == self._stamps:
                 return False
             self._load()
