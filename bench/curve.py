@@ -1,15 +1,17 @@
-"""How throughput and p99 bend: `./check bench curve [connections] [families] [nodes]`, plots for docs/performance.md.
+"""How throughput and p99 bend: `./check bench curve [CURVE...]`, plots for docs/performance.md.
 
-One server on one core, except for nodes, which share that core with their PostgreSQL. Each point is the median of the
-repeats. Large numbers of families take their time to be put there: forty seconds for each million.
+One server on one core, except for nodes, which share that core with their PostgreSQL, and for workers: each has a core
+of its own, and PostgreSQL whatever it can get, the generator's core included. Each point is the median of the repeats.
+Large numbers of families take their time to be put there: forty seconds for each million.
 """
 
 import argparse
+import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from bench.generator import HERE
+from bench.generator import HERE, first_core
 from bench.measure import Options, Point, refreshing
 from bench.plot import plot
 from bench.processes import Database, Server
@@ -19,7 +21,6 @@ from bench.table import published
 FOLDER: Final = HERE.parent / "docs" / "performance"
 CONNECTIONS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 FAMILIES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
-NODES: Final = (1, 2, 3)
 Points = list[tuple[int, Point]]
 
 
@@ -43,13 +44,23 @@ def families(options: Options) -> Points:
 
 
 def nodes(options: Options) -> Points:
-    database, points = Database(), []
-    servers = [Server(families=options.chains, postgres=database.address)]
-    for many in NODES:
-        if many > 1:
-            servers.append(Server(servers[0].folder, families=0, postgres=database.address))
+    return on_one_postgres([first_core()] * 3, Database(), options)
+
+
+def workers(options: Options) -> Points:
+    return on_one_postgres(sorted(os.sched_getaffinity(0)), Database(core=None), options)
+
+
+def on_one_postgres(cores: Sequence[int], database: Database, options: Options) -> Points:
+    """One server more for each point, on the next of the cores."""
+    servers: list[Server] = []
+    points = []
+    for core in cores:
+        folder = servers[0].folder if servers else None
+        families = 0 if servers else options.chains
+        servers.append(Server(folder, families=families, postgres=database.address, core=core))
         shared(servers, options, database)
-        points.append((many, middle(lambda: shared(servers, options, database), options)))
+        points.append((len(servers), middle(lambda: shared(servers, options, database), options)))
     for server in servers:
         server.stop()
     return points
@@ -64,6 +75,7 @@ CURVES: Final[dict[str, Callable[[Options], Points]]] = {
     "connections": connections,
     "families": families,
     "nodes": nodes,
+    "workers": workers,
 }
 
 
@@ -82,12 +94,11 @@ def main() -> None:
             print(
                 f"{name} {number:>10,}: {point.rate:7,.0f}/s, p99 {point.p99:8.2f} ms, {point.cpu:5.0f} µs", flush=True
             )
-        xs = [number for number, _ in points]
+        xs, spread = [number for number, _ in points], name in ("connections", "families")
         for figure, unit in (("rate", "refreshes/s"), ("p99", "p99 in ms"), ("cpu", "CPU µs for a refresh")):
-            title = f"{unit} against {name}"
-            (FOLDER / f"{name}-{figure}.svg").write_text(
-                plot(title, xs, [getattr(point, figure) for _, point in points], logarithmic=name != "nodes")
-            )
+            ys = [getattr(point, figure) for _, point in points]
+            drawn = plot(f"{unit} against {name}", xs, ys, logarithmic=spread)
+            (FOLDER / f"{name}-{figure}.svg").write_text(drawn)
     images = sorted(FOLDER.glob("*.svg"))
     published("curve", "\n".join(f"![{image.stem.replace('-', ', ')}](performance/{image.name})" for image in images))
 

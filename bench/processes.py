@@ -98,11 +98,11 @@ class Yardstick:
 
 
 class Database:
-    """A PostgreSQL server on a real disk, on the core of the servers that use it."""
+    """A PostgreSQL server on a real disk, on the core of the servers that use it; `core` None: on all there are."""
 
-    def __init__(self) -> None:
+    def __init__(self, core: int | None = first_core()) -> None:
         settings = {"autovacuum": "on", "shared_buffers": "256MB"}
-        self.cluster = Cluster(settings=settings, within=pinned(first_core()))
+        self.cluster = Cluster(settings=settings, within=pinned(core))
         self.cluster.make()
         self.cluster.start()
         atexit.register(self._end)
