@@ -199,8 +199,10 @@ def _beside(server: Server, bodies: list[str], storm: Storm, honest: Load, optio
         time.sleep(0.5)
         point = run(server.pids(), [honest], options.seconds)
         told = json.loads(process.communicate()[0])
-    statuses = ", ".join(f"{many:,} × {status}" for status, many in sorted(told["statuses"].items()))
-    return point, f"of {told['sent']:,} sent: {statuses}"
+    became = [f"{many:,} × {status}" for status, many in sorted(told["statuses"].items())]
+    if left := told["sent"] - sum(told["statuses"].values()):
+        became.append(f"{left:,} had to wait")
+    return point, f"of {told['sent']:,} sent: {', '.join(became)}"
 
 
 def durable(options: Options) -> Iterator[Line]:

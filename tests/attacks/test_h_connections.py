@@ -76,6 +76,21 @@ def test_attack_h3_a_head_without_an_end_is_given_up_long_before_memory_is(stand
     assert standing.house.asgi.crowd.given_up[431] >= 1
 
 
+@pytest.mark.parametrize(("last", "status"), [(b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000, 431), (b"\0" * 200_000, 400)])
+def test_attack_h3_rfc9112_9_6_a_refusal_and_the_answers_before_it_arrive_though_more_was_sent(
+    standing: Detent, last: bytes, status: int
+) -> None:
+    """Closing at once, with bytes that nobody read, would take them back."""
+    one = f"GET /nowhere HTTP/1.1\r\nHost: {urlsplit(standing.issuer).netloc}\r\n\r\n".encode()
+    with wire_to(standing) as wire:
+        wire.sendall(one * 300 + last)
+        received = b""
+        while chunk := wire.recv(65536):
+            received += chunk
+    assert received.count(b"HTTP/1.1 404 ") == 300
+    assert received.count(f"HTTP/1.1 {status} ".encode()) == 1
+
+
 @pytest.mark.slow
 def test_attack_h3_slow_requests_and_idle_sockets_are_closed_and_honest_ones_are_served_meanwhile(
     standing: Detent,

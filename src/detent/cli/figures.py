@@ -42,6 +42,7 @@ async def _node(office: Office) -> AsyncIterator[Figure]:
     yield Figure("detent_build_info", "Which program this is, and on which node.", 1, build)
     crowd = office.house.asgi.crowd
     yield Figure("detent_connections", "Connections of clients that are open.", crowd.open)
+    yield Figure("detent_answers_held_back", "Refusals that waited, being too many.", crowd.held_back, total=True)
     for status, count in crowd.given_up.items():
         text = "Connections given up: too slow (408), an endless head (431), no room (503)."
         yield Figure("detent_connections_given_up", text, count, {"status": str(status)}, total=True)

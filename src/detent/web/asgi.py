@@ -5,13 +5,14 @@ before anything is parsed. Rule: nothing that a client sends ends in a 500; what
 under the support id.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from itertools import chain
 from random import Random
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -36,6 +37,7 @@ from detent.core.exchange import Request, Response
 from detent.ports import Entropy
 from detent.registry.routes import Route
 from detent.web.cors import preflight, readable_by_everybody
+from detent.web.pace import Pace
 from detent.web.respond import error_response
 
 log = logging.getLogger("detent.web")
@@ -82,9 +84,12 @@ def too_large() -> PayloadTooLarge:
 
 
 class Crowd(msgspec.Struct):
-    """The connections of a server: how many are open, and how many were given up, by the status that told them so."""
+    """The connections of a server: how many are open, and how many were given up, by the status that told them so.
+    `held_back` is how many answers had to wait for their turn (pace.py).
+    """
 
     open: int = 0
+    held_back: int = 0
     given_up: dict[int, int] = {}
 
 
@@ -109,6 +114,7 @@ class Edge:
         look_again: LookAgain = nullcontext,
     ) -> None:
         self.crowd = Crowd()
+        self.pace = Pace()
         self._observe = observe
         self._under_way = dict.fromkeys(routes, 0)
         self._error_page = error_page
@@ -124,7 +130,10 @@ class Edge:
             raise NotImplementedError(f"only http is served, not {scope['type']}")
         heard = await _heard(scope, receive)
         if heard:
-            await _send(await self.answer(heard), send)
+            response = await self.answer(heard)
+            if wait := self.seconds_held_back(response):
+                await asyncio.sleep(wait)
+            await _send(response, send)
 
     async def answer(self, heard: Heard) -> Response:
         """What to send; counted, timed, and refused at once where too many are under way."""
@@ -147,6 +156,12 @@ class Edge:
                 self._under_way[path] -= 1
         self._observe(path, response.status, response.error, perf_counter() - began)
         return response
+
+    def seconds_held_back(self, response: Response) -> float:
+        """For which the answer waits before it leaves; most leave at once."""
+        wait = self.pace.seconds_to_wait(response.error, monotonic()) if response.error else 0.0
+        self.crowd.held_back += wait > 0
+        return wait
 
     def unheard(self, status: int) -> Response:
         """What a connection is told that is given up before its request was whole."""

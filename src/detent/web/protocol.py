@@ -29,6 +29,7 @@ from detent.web.respond import PRIVATE
 REQUEST_SECONDS: Final = 5.0  # from its first byte, or the start of its connection, to its last
 READ_SECONDS: Final = 10.0  # for an answer to be taken
 LINGER_SECONDS: Final = 1.0  # for the rest of a request that was refused: RFC 9112 §9.6
+_PORTION: Final = 4096  # bytes that are looked at in one go, so that what waits behind a request is not parsed for it
 _MOST_HEAD: Final = 4 * MAX_HEADER_BYTES  # bytes of a head that does not end; what does is judged by the edge
 _NO_HEADER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 §5.5: what would end a header early
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -83,10 +84,12 @@ class Protocol(asyncio.Protocol):
         self._queue: deque[tuple[Heard, bool]] = deque()  # whole requests behind it, and whether more may follow
         self._last_word = 0  # the status that those who are under way are followed by, and then the end
         self._leaving = False
+        self._ended = False  # all that is said here has been said
         self._final = False  # the last request that is answered here has come
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = self._deadline = 0.0
         self._asked = False  # anything at all, yet
+        self._unread: bytes | memoryview = b""  # what came, and waits for the request before it
         # The request that is coming:
         self._whole = True  # what has come so far
         self._begun = False  # with the bytes that came last
@@ -119,6 +122,7 @@ class Protocol(asyncio.Protocol):
         self._state.waiting.pop(self, None)
         self._state.crowd.open = len(self._state.connections)
         self._queue.clear()
+        self._unread = b""
         self._flow.resume_writing()
         if self._timer:
             self._timer.cancel()
@@ -136,12 +140,26 @@ class Protocol(asyncio.Protocol):
             self._close()
 
     def data_received(self, data: bytes) -> None:
-        if self._last_word or (self._final and self._whole) or self._transport.is_closing():
-            return
-        self._begun = False
         self._asked = True
+        self._unread = b"".join((self._unread, data)) if self._unread else data
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Up to the next request, and no further while that is under way (attack H12)."""
+        while self._unread:
+            if self._last_word or (self._final and self._whole) or self._transport.is_closing():
+                self._unread = b""  # nothing more is answered
+            elif self._under_way and not self._refused:
+                return self._flow.pause_reading()
+            else:
+                portion, self._unread = self._unread[:_PORTION], memoryview(self._unread)[_PORTION:]
+                self._read(portion)
+        self._flow.resume_reading()
+
+    def _read(self, portion: bytes | memoryview) -> None:
+        self._begun = False
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(portion)
         except httptools.HttpParserUpgrade:  # nothing that we speak
             if not self._final:
                 self._close()
@@ -154,7 +172,7 @@ class Protocol(asyncio.Protocol):
             self._timed = True
             self._expect(REQUEST_SECONDS)
         if self._head is not None and not self._begun:
-            self._head += len(data)
+            self._head += len(portion)
             if self._head > _MOST_HEAD:
                 self._end_with(431)
 
@@ -224,7 +242,6 @@ class Protocol(asyncio.Protocol):
         self._final = not more
         if self._under_way:
             self._queue.append((heard, more))
-            self._flow.pause_reading()  # attack H12
         else:
             self._begin(heard, more)
 
@@ -236,6 +253,8 @@ class Protocol(asyncio.Protocol):
         done, task = False, self._under_way
         try:
             response = await self._edge.answer(heard)
+            if wait := self._edge.seconds_held_back(response):
+                await self._hold_back(wait)
             if self._flow.write_paused:
                 await asyncio.wait_for(self._flow.drain(), READ_SECONDS)
             if self._transport.is_closing():
@@ -255,22 +274,27 @@ class Protocol(asyncio.Protocol):
                 self._close()
         self._go_on(more)
 
+    async def _hold_back(self, seconds: float) -> None:
+        """The answer. Where room is needed for another connection meanwhile, this one may have to go for it."""
+        self._state.waiting[self] = None
+        await asyncio.sleep(seconds)
+        self._state.waiting.pop(self, None)
+
     def _go_on(self, more: bool) -> None:
         if not more:
             if self._whole:
                 self._close()
             else:
-                self._expect(LINGER_SECONDS)
+                self._linger()
         elif self._queue:
             self._begin(*self._queue.popleft())
-            if not self._queue:
-                self._flow.resume_reading()
         elif self._last_word:
             self._end_with(self._last_word)
         else:
             self._state.waiting[self] = None
             # What has come of the next one had to wait for us: its time begins now.
             self._expect(self._keep_alive if self._whole else REQUEST_SECONDS)
+            self._read_on()
 
     # Ends and times
 
@@ -285,11 +309,24 @@ class Protocol(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._state.waiting.pop(self, None)
+        if self._ended:
+            return self._close()
         self._state.given_up(status)
         if not self._whole or status == 400:
             response = self._edge.unheard(status)
             self._transport.write(_head(response, (), close=True) + response.body)
-        self._close()
+        if status in (400, 431):  # they go on speaking
+            self._linger()
+        else:
+            self._close()
+
+    def _linger(self) -> None:
+        """Read on for a moment and forget it: what nobody read would take our answer back (RFC 9112 §9.6)."""
+        self._ended = True
+        self._state.waiting[self] = None
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._expect(LINGER_SECONDS)
 
     def _expect(self, seconds: float) -> None:
         """Something of them within this time. A timer that is armed already and rings too early is left as it is."""
@@ -308,7 +345,7 @@ class Protocol(asyncio.Protocol):
             self._expect(REQUEST_SECONDS)
         elif self._loop.time() < self._deadline:
             self._arm(self._deadline)
-        elif (self._whole and self._asked) or self._refused:
+        elif (self._whole and self._asked) or self._ended:
             self._close()
         else:
             self.give_up(408)
