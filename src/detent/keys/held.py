@@ -3,10 +3,10 @@
 Where they lie and how others hear of them is file.py's and database.py's; which key is used when, ring.py's.
 """
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from detent.core.encryption import Enc, OwnAlg
 from detent.core.errors import KeyUnknown
 from detent.core.ids import Instant
 from detent.keys.material import DecryptionKey, SigningKey, generate, pair_of
+from detent.keys.portions import Portions
 from detent.keys.ring import SECRET_PURPOSES, KeysError, KeyState, Purpose, RingKey, Rotation, Schedule, plan_missing
 from detent.keys.stored import NUMBERS, StoredKey, name_of
 from detent.keys.view import View, view_of
@@ -53,14 +54,15 @@ class HeldKeys:
         self._clock = clock
         self._schedule = schedule
         self._stored: dict[str, StoredKey] = {}
+        self._portions = Portions(_THREADS, _CORES) if _THREADS else None
 
     def signing_kid(self, alg: SigningAlg) -> str:
         return self._signer(alg).kid
 
     async def sign(self, alg: SigningAlg, typ: str, claims: dict[str, Any]) -> str:
         signer = self._signer(alg)
-        if alg in _LONG and _THREADS:
-            return await asyncio.get_running_loop().run_in_executor(_THREADS, signer.sign, typ, claims)
+        if alg in _LONG and self._portions:
+            return await self._portions.sign(partial(signer.sign, typ, claims))
         return signer.sign(typ, claims)
 
     def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:
