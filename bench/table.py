@@ -17,7 +17,7 @@ from typing import Final
 import apsw
 import msgspec
 
-from bench import scenarios, scenarios_whole
+from bench import history, scenarios, scenarios_whole
 from bench.generator import HERE, WRK
 from bench.measure import Line, Options
 from bench.processes import Yardstick
@@ -40,6 +40,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "garbage": scenarios_whole.garbage,
     "sign-ins": scenarios_whole.sign_ins,
     "durable": scenarios_whole.durable,
+    "history": history.history,
 }
 PAGE: Final = HERE.parent / "docs" / "performance.md"
 HEAD: Final = "| item | at least | measured (range) | ratio | p50 / p99 ms | CPU µs | |"
