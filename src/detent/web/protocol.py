@@ -142,6 +142,8 @@ class Protocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._asked = True
         self._unread = b"".join((self._unread, data)) if self._unread else data
+        if len(self._unread) > _PORTION:
+            self._unread = memoryview(self._unread)  # cut without a copy
         self._read_on()
 
     def _read_on(self) -> None:
@@ -152,7 +154,7 @@ class Protocol(asyncio.Protocol):
             elif self._under_way and not self._refused:
                 return self._flow.pause_reading()
             else:
-                portion, self._unread = self._unread[:_PORTION], memoryview(self._unread)[_PORTION:]
+                portion, self._unread = self._unread[:_PORTION], self._unread[_PORTION:]
                 self._read(portion)
         self._flow.resume_reading()
 
@@ -294,7 +296,8 @@ class Protocol(asyncio.Protocol):
             self._state.waiting[self] = None
             # What has come of the next one had to wait for us: its time begins now.
             self._expect(self._keep_alive if self._whole else REQUEST_SECONDS)
-            self._read_on()
+            if self._unread:
+                self._read_on()
 
     # Ends and times
 
