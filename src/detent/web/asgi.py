@@ -131,7 +131,7 @@ class Edge:
         heard = await _heard(scope, receive)
         if heard:
             response = await self.answer(heard)
-            if wait := self.seconds_held_back(response):
+            if wait := self.seconds_held_back(response.error):
                 await asyncio.sleep(wait)
             await _send(response, send)
 
@@ -157,9 +157,9 @@ class Edge:
         self._observe(path, response.status, response.error, perf_counter() - began)
         return response
 
-    def seconds_held_back(self, response: Response) -> float:
-        """For which the answer waits before it leaves; most leave at once."""
-        wait = self.pace.seconds_to_wait(response.error, monotonic()) if response.error else 0.0
+    def seconds_held_back(self, error: str) -> float:
+        """For which an answer with this OAuth code, or the empty text for none, waits before it leaves."""
+        wait = self.pace.seconds_to_wait(error, monotonic())
         self.crowd.held_back += wait > 0
         return wait
 

@@ -141,24 +141,24 @@ class Protocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._asked = True
-        self._unread = b"".join((self._unread, data)) if self._unread else data
-        if len(self._unread) > _PORTION:
-            self._unread = memoryview(self._unread)  # cut without a copy
-        self._read_on()
+        if self._unread or self._under_way or len(data) > _PORTION:
+            self._unread = memoryview(b"".join((self._unread, data)))
+            self._read_on()
+        else:
+            self._read(data)
 
     def _read_on(self) -> None:
         """Up to the next request, and no further while that is under way (attack H12)."""
         while self._unread:
-            if self._last_word or (self._final and self._whole) or self._transport.is_closing():
-                self._unread = b""  # nothing more is answered
-            elif self._under_way and not self._refused:
+            if self._under_way and not (self._final or self._last_word):
                 return self._flow.pause_reading()
-            else:
-                portion, self._unread = self._unread[:_PORTION], self._unread[_PORTION:]
-                self._read(portion)
+            portion, self._unread = self._unread[:_PORTION], self._unread[_PORTION:]
+            self._read(portion)
         self._flow.resume_reading()
 
     def _read(self, portion: bytes | memoryview) -> None:
+        if self._last_word or (self._final and self._whole) or self._transport.is_closing():
+            return
         self._begun = False
         try:
             self._parser.feed_data(portion)
@@ -197,7 +197,7 @@ class Protocol(asyncio.Protocol):
         headers = dict(self._headers)
         if int(headers.get(b"content-length", 0)) > MAX_BODY_BYTES:
             self._refuse()
-        elif headers.get(b"expect", b"").lower() == b"100-continue" and not self._under_way:
+        elif headers.get(b"expect", b"").lower() == b"100-continue" and not (self._under_way or self._final):
             self._transport.write(_CONTINUE)
 
     def on_body(self, body: bytes) -> None:
@@ -255,7 +255,7 @@ class Protocol(asyncio.Protocol):
         done, task = False, self._under_way
         try:
             response = await self._edge.answer(heard)
-            if wait := self._edge.seconds_held_back(response):
+            if response.error and (wait := self._edge.seconds_held_back(response.error)):
                 await self._hold_back(wait)
             if self._flow.write_paused:
                 await asyncio.wait_for(self._flow.drain(), READ_SECONDS)
