@@ -93,6 +93,9 @@ class Wire(asyncio.Transport):
         self.closed = True
         asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
 
+    def can_write_eof(self) -> bool:
+        return False
+
     def get_write_buffer_size(self) -> int:
         return 0
 
@@ -172,6 +175,18 @@ async def test_h3_where_room_is_needed_who_waits_for_a_worthless_answer_goes() -
     honest.ask("/fine")
     await until(lambda: honest.statuses)
     assert (honest.statuses, flood.statuses, edge.crowd.given_up) == ([200], [], {503: 1})
+
+
+async def test_h3_rfc9112_9_6_who_was_refused_is_listened_to_for_a_moment_unless_room_is_needed() -> None:
+    edge, server = serving()
+    server.server_state.most = 1
+    strange = Wire(server)
+    strange.protocol.data_received(b"\0")
+    assert (strange.statuses, strange.closed) == ([400], False)
+    strange.protocol.data_received(b"more")
+    Wire(server)
+    assert (strange.statuses, strange.closed) == ([400], True)
+    assert edge.crowd.given_up == {400: 1}
 
 
 async def test_h12_the_door_for_any_server_holds_back_as_well() -> None:
