@@ -114,3 +114,19 @@ def test_a7_the_password_grant_can_be_switched_on_for_a_migration(tmp_path: Path
     with process(tmp_path / "log", *arguments) as started:
         here = f"http://127.0.0.1:{started.ready['port']}/.well-known/openid-configuration"
         assert "password" in httpx.get(here, headers={"Host": "id.example"}).json()["grant_types_supported"]
+
+
+def test_every_figure_that_operators_are_told_to_watch_is_on_the_page_of_a_server(cli: Cli, tmp_path: Path) -> None:
+    """But for those that come with the first of their kind."""
+    page = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    table = page.partition("| metric, `detent_…` |")[2].partition("\n\n")[0]
+    watched = set(re.findall(r"`([a-z_]+)(?:\{[a-z,]+\})?`", "".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE))))
+    assert "answers_held_back_total" in watched
+    with process(tmp_path / "log", *SAFE, "--operator-address", "127.0.0.1:0", "--data", str(cli.data)) as started:
+        url = f"http://127.0.0.1:{started.ready['port']}/oauth/token"
+        form = {"grant_type": "refresh_token", "refresh_token": "dtrt_x", "client_id": "spa"}
+        assert httpx.post(url, data=form, headers={"Host": "id.example"}).status_code == 400
+        told = httpx.get(f"http://127.0.0.1:{started.ready['operator_port']}/metrics", timeout=30).text
+    names = set(re.findall(r"^detent_([a-z_]+?)(?:_bucket|_count|_sum)?[ {]", told, re.MULTILINE))
+    first = {"audit_events_total", "connections_given_up_total", "sign_ins_total", "tokens_issued_total"}
+    assert watched - names == first
