@@ -210,7 +210,7 @@ async def test_h12_the_door_for_any_server_holds_back_as_well() -> None:
 async def test_h12_what_comes_behind_a_request_is_not_taken_apart_before_its_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ten thousand requests in one go are a second of work otherwise, in front of everybody else."""
+    """Ten thousand requests in one go are tenths of a second of work otherwise, in front of everybody else."""
     _, server = serving()
     heard = []
     take = Protocol._take
