@@ -104,8 +104,9 @@ def _without_id(answer: bytes) -> bytes:
     return re.sub(rb"[0-9a-f]{12}", b"*", answer)
 
 
-def test_rfc9110_5_5_no_header_of_ours_can_be_split(doors: Doors) -> None:
+def test_rfc9110_5_5_no_header_of_ours_can_be_split(doors: Doors, caplog: pytest.LogCaptureFixture) -> None:
     assert _answer(doors.direct, asking("GET", "/split")) == b""
+    assert [record.name for record in caplog.records if record.levelname == "ERROR"] == ["detent.web"], "told at once"
     assert b"thief" not in _answer(doors.asgi, asking("GET", "/split"))
 
 

@@ -8,6 +8,7 @@ the one goes that has kept us waiting longest.
 """
 
 import asyncio
+import logging
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,8 @@ from detent.core.errors import OAuthError
 from detent.core.exchange import Response
 from detent.web.asgi import BODILESS, MAX_BODY_BYTES, MAX_HEADER_BYTES, Crowd, Edge, Heard, too_large
 from detent.web.respond import PRIVATE
+
+log = logging.getLogger("detent.web")
 
 REQUEST_SECONDS: Final = 5.0  # from its first byte, or the start of its connection, to its last
 READ_SECONDS: Final = 10.0  # for an answer to be taken
@@ -268,6 +271,9 @@ class Protocol(asyncio.Protocol):
             done = True
         except TimeoutError:
             return  # nobody reads
+        except Exception:
+            log.exception("fault: an answer to %s could not be sent", heard.method)
+            return
         finally:
             if task:
                 self._state.tasks.discard(task)
