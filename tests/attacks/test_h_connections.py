@@ -84,7 +84,7 @@ def test_attack_h3_rfc9112_9_6_a_refusal_and_the_answers_before_it_arrive_though
     one = f"GET /nowhere HTTP/1.1\r\nHost: {urlsplit(standing.issuer).netloc}\r\n\r\n".encode()
     with wire_to(standing) as wire:
         wire.sendall(one * 300 + last)
-        received = b""
+        received = b""  # not `rest_of`, to which a reset is an end like any other
         while chunk := wire.recv(65536):
             received += chunk
     assert received.count(b"HTTP/1.1 404 ") == 300

@@ -44,7 +44,9 @@ def test_after_a_flood_a_second_is_enough_to_be_answered_at_once() -> None:
     assert pace.seconds_to_wait("invalid_client", 1001.0) == 0.0
 
 
-@given(st.sampled_from(["", "authorization_pending", "use_dpop_nonce", "temporarily_unavailable", "slow_down"]))
+@pytest.mark.parametrize(
+    "error", ["", "authorization_pending", "use_dpop_nonce", "temporarily_unavailable", "slow_down"]
+)
 def test_whoever_is_to_come_again_never_waits(error: str) -> None:
     pace = Pace()
     for _ in range(1000):

@@ -28,25 +28,21 @@ class Portions:
     def sign(self, work: Work) -> asyncio.Future[str]:
         loop = asyncio.get_running_loop()
         if not self._asked:
-            loop.call_soon(self._hand_over, loop)
+            loop.call_soon(self._hand_over)
         answer: asyncio.Future[str] = loop.create_future()
         self._asked.append((work, answer))
         return answer
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _hand_over(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._free and self._asked:
             share = min(_MOST, -(-len(self._asked) // self._free))
             portion, self._asked = self._asked[:share], self._asked[share:]
             self._free -= 1
             signed = loop.run_in_executor(self._threads, _signed, [work for work, _ in portion])
-            signed.add_done_callback(partial(self._told, loop, [answer for _, answer in portion]))
+            signed.add_done_callback(partial(self._told, [answer for _, answer in portion]))
 
-    def _told(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        answers: Sequence[asyncio.Future[str]],
-        signed: asyncio.Future[list[str | Exception]],
-    ) -> None:
+    def _told(self, answers: Sequence[asyncio.Future[str]], signed: asyncio.Future[list[str | Exception]]) -> None:
         self._free += 1
         for answer, outcome in zip(answers, signed.result(), strict=True):
             if answer.done():  # nobody waits for it
@@ -55,7 +51,7 @@ class Portions:
                 answer.set_exception(outcome)
             else:
                 answer.set_result(outcome)
-        self._hand_over(loop)
+        self._hand_over()
 
 
 def _signed(portion: Sequence[Work]) -> list[str | Exception]:
