@@ -19,6 +19,8 @@ def claimed(methods: Mapping[str, ClientAuth], request: Request, form: Form) -> 
     claims = [claim for method in methods.values() if (claim := method.claim(request, form))]
     if not claims:
         raise InvalidClient("The request names no client: send client_id, or the Basic header.")
+    if len(claims) == 1:
+        return claims[0]
     if len({claim.client_id for claim in claims}) > 1:
         raise InvalidRequest("The request names two different clients.")
     proofs = [claim for claim in claims if claim.method != NONE]

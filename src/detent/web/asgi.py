@@ -172,12 +172,11 @@ class Edge:
         return f"{self._chance.getrandbits(48):012x}"
 
     def _request(self, heard: Heard) -> Request:
-        given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in heard.headers]
-        headers, repeated = dict(given), _NONE
-        if len(headers) < len(given):
+        headers, repeated = {name.decode("latin-1"): value.decode("latin-1") for name, value in heard.headers}, _NONE
+        if len(headers) < len(heard.headers):
             together: dict[str, list[str]] = {}
-            for name, value in given:
-                together.setdefault(name, []).append(value)
+            for name, value in heard.headers:
+                together.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
             repeated = frozenset(name for name, values in together.items() if len(values) > 1)
             headers = {name: ", ".join(values) for name, values in together.items()}
         return Request(

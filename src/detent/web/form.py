@@ -5,6 +5,7 @@ Form and JSON bodies; a repeated parameter is refused, an empty one or null is a
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -34,7 +35,7 @@ def parse_form(request: Request) -> Form:
     if charset and charset[1].strip().lower() not in ("utf-8", "us-ascii"):
         raise UnsupportedMediaType("Send the body in UTF-8.")
     if kind == FORM:
-        pairs: Sequence[tuple[str, Any]] = _urlencoded(_text(request.body))
+        pairs = _urlencoded(_text(request.body))
     elif kind == "application/json":
         pairs = _json(_text(request.body))
     else:
@@ -74,7 +75,7 @@ def _urlencoded(text: str) -> list[tuple[str, str]]:
     if "%00" in text or "\0" in text:
         raise InvalidRequest("A parameter holds a NUL character.")
     if not ("%" in text or "+" in text or text.count("&") >= MAX_PARAMETERS):  # nothing to decode
-        return [(name, value) for name, _, value in [pair.partition("=") for pair in text.split("&") if pair]]
+        return [pair.partition("=")[::2] for pair in text.split("&") if pair]
     try:
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except UnicodeDecodeError:
@@ -83,8 +84,8 @@ def _urlencoded(text: str) -> list[tuple[str, str]]:
         raise InvalidRequest(f"More than {MAX_PARAMETERS} parameters.") from None
 
 
-def _json(text: str) -> list[tuple[str, Any]]:
-    """The members of the top object, duplicates and all, so that they are refused like those of a form."""
+def _json(text: str) -> list[tuple[str, str]]:
+    """The members of the top object, duplicates and all, to be refused like those of a form; null is empty."""
     try:
         pairs = json.loads(text, object_pairs_hook=_Members, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -94,12 +95,14 @@ def _json(text: str) -> list[tuple[str, Any]]:
     if len(pairs) > MAX_PARAMETERS:
         raise InvalidRequest(f"More than {MAX_PARAMETERS} parameters.")
     values = [
-        (name, value)
+        (name, "" if value is None else value)
         for name, given in pairs
         for value in (given if type(given) is list and name in _RESOURCES else [given])
     ]
     for name, value in values:
-        if isinstance(value, str) and _NO_TEXT.search(value):
+        if not isinstance(value, str):
+            raise InvalidRequest(f"The parameter {name[:50]} must be a string.")
+        if _NO_TEXT.search(value):
             raise InvalidRequest(f"The parameter {name[:50]} holds a NUL or an unpaired surrogate.")
     return values
 
@@ -112,27 +115,25 @@ def _no_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _gathered(pairs: Sequence[tuple[str, Any]]) -> Form:
-    values: dict[str, str] = {}
-    seen: set[str] = set()
-    resources: dict[str, None] = {}
-    for name, value in pairs:
-        if name in seen and name not in _RESOURCES:
-            raise InvalidRequest(f"The parameter {name[:50]} is repeated.")
-        seen.add(name)
-        if "[" in name:  # scope[]=read and the like: read as unknown, it would mean "everything"
-            raise InvalidRequest(f"The parameter {name[:50]} must be one string, without brackets in its name.")
-        if value is None or value == "":
-            continue
-        if not isinstance(value, str):
-            raise InvalidRequest(f"The parameter {name[:50]} must be a string.")
-        if name in _RESOURCES:
-            resources[value] = None
-        else:
-            values[name] = value
-    if len(resources) > MAX_RESOURCES:
-        raise InvalidRequest(f"At most {MAX_RESOURCES} resources can be asked for at once.")
-    return Form(values, tuple(resources))
+def _gathered(pairs: Sequence[tuple[str, str]]) -> Form:
+    """Asks of all at once what can be asked of all: every request comes through here."""
+    values = dict(pairs)
+    if "[" in "".join(values):  # scope[]=read and the like: read as unknown, it would mean "everything"
+        name = next(name for name in values if "[" in name)
+        raise InvalidRequest(f"The parameter {name[:50]} must be one string, without brackets in its name.")
+    resources: tuple[str, ...] = ()
+    if not values.keys().isdisjoint(_RESOURCES):
+        resources = tuple(dict.fromkeys(value for name, value in pairs if value and name in _RESOURCES))
+        if len(resources) > MAX_RESOURCES:
+            raise InvalidRequest(f"At most {MAX_RESOURCES} resources can be asked for at once.")
+        pairs = [(name, value) for name, value in pairs if name not in _RESOURCES]
+        values = dict(pairs)
+    if len(values) < len(pairs):
+        name = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        raise InvalidRequest(f"The parameter {name[:50]} is repeated.")
+    if "" in values.values():
+        values = {name: value for name, value in values.items() if value}
+    return Form(values, resources)
 
 
 def _check_query(query: str, form: Form) -> None:
