@@ -12,7 +12,7 @@ from detent.core.errors import AuthorizationPending, InvalidGrant
 from detent.core.exchange import Request, Response
 from detent.registry.routes import Route
 from detent.system import SystemEntropy
-from detent.web.asgi import Edge, Heard
+from detent.web.asgi import MOST_HELD_BEHIND_PROXIES, Edge, Heard
 from detent.web.pace import AT_ONCE, IN_VAIN, LONGEST, PER_SECOND, Pace
 from detent.web.protocol import Protocol
 from detent.web.server import Server
@@ -129,8 +129,8 @@ HANDLERS = {"/worthless": worthless, "/pending": pending, "/fine": fine}
 ROUTES = {path: Route(path, ("GET",), handler) for path, handler in HANDLERS.items()}
 
 
-def serving(seconds: float = 0.0) -> tuple[Edge, Server]:
-    edge = Edge(ROUTES, frozenset(), SystemEntropy(), any_host=frozenset(ROUTES))
+def serving(seconds: float = 0.0, *, proxies: int = 0) -> tuple[Edge, Server]:
+    edge = Edge(ROUTES, frozenset(), SystemEntropy(), any_host=frozenset(ROUTES), proxies=proxies)
     edge.pace = Slow(seconds)
     server = Server(edge)
     server.config.load()
@@ -163,6 +163,29 @@ async def test_h12_what_waited_is_answered_and_so_is_what_came_behind_it() -> No
     assert edge.crowd.held_back == 2
     wire.ask("/fine")
     await until(lambda: len(wire.statuses) == 5)
+
+
+@pytest.mark.parametrize("proxies", [0, 1])
+async def test_h12_behind_a_proxy_a_flood_holds_few_of_the_connections_that_it_shares(proxies: int) -> None:
+    edge, server = serving(3600, proxies=proxies)
+    flood = [Wire(server) for _ in range(MOST_HELD_BEHIND_PROXIES)]
+    for wire in flood:
+        wire.ask("/worthless")
+    await until(lambda: edge.crowd.held_back == len(flood))
+    one_more, honest = Wire(server), Wire(server)
+    one_more.ask("/worthless")
+    honest.ask("/fine")
+    await until(lambda: honest.statuses)
+    assert one_more.statuses == ([400] if proxies else [])
+    assert edge.crowd.held_back == len(flood) + (0 if proxies else 1)
+
+
+async def test_h12_behind_a_proxy_places_to_wait_are_given_back() -> None:
+    edge, server = serving(0.001, proxies=1)
+    wire, many = Wire(server), 2 * MOST_HELD_BEHIND_PROXIES
+    wire.ask(*["/worthless"] * many)
+    await until(lambda: len(wire.statuses) == many)
+    assert (edge.crowd.held_back, edge.crowd.waiting) == (many, 0)
 
 
 async def test_h3_where_room_is_needed_who_waits_for_a_worthless_answer_goes() -> None:

@@ -53,6 +53,7 @@ MAX_BODY_BYTES: Final = 64 * 1024
 MAX_HEADER_BYTES: Final = 16 * 1024
 MAX_HEADERS: Final = 100
 MOST_UNDER_WAY: Final = 1024  # at one endpoint: one that stands still holds up no other
+MOST_HELD_BEHIND_PROXIES: Final = 32  # answers: a proxy's connections are everybody's (docs/decisions/0043)
 NOWHERE: Final = "none"  # the endpoint of what no route takes
 BODILESS: Final = frozenset({204, 304})  # RFC 9110 §6.4.1
 _NONE: Final[frozenset[str]] = frozenset()
@@ -85,11 +86,12 @@ def too_large() -> PayloadTooLarge:
 
 class Crowd(msgspec.Struct):
     """The connections of a server: how many are open, and how many were given up, by the status that told them so.
-    `held_back` is how many answers had to wait for their turn (pace.py).
+    `held_back` is how many answers had to wait for their turn (pace.py), `waiting` how many of them still do.
     """
 
     open: int = 0
     held_back: int = 0
+    waiting: int = 0
     given_up: dict[int, int] = {}
 
 
@@ -132,7 +134,7 @@ class Edge:
         if heard:
             response = await self.answer(heard)
             if wait := self.seconds_held_back(response.error):
-                await asyncio.sleep(wait)
+                await self.hold_back(wait)
             await _send(response, send)
 
     async def answer(self, heard: Heard) -> Response:
@@ -159,9 +161,16 @@ class Edge:
 
     def seconds_held_back(self, error: str) -> float:
         """For which an answer with this OAuth code, or the empty text for none, waits before it leaves."""
-        wait = self.pace.seconds_to_wait(error, monotonic())
-        self.crowd.held_back += wait > 0
-        return wait
+        full = self._proxies and self.crowd.waiting >= MOST_HELD_BEHIND_PROXIES
+        return 0.0 if full else self.pace.seconds_to_wait(error, monotonic())
+
+    async def hold_back(self, seconds: float) -> None:
+        self.crowd.held_back += 1
+        self.crowd.waiting += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.crowd.waiting -= 1
 
     def unheard(self, status: int) -> Response:
         """What a connection is told that is given up before its request was whole."""

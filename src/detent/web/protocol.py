@@ -285,7 +285,7 @@ class Protocol(asyncio.Protocol):
     async def _hold_back(self, seconds: float) -> None:
         """The answer. Where room is needed for another connection meanwhile, this one may have to go for it."""
         self._state.waiting[self] = None
-        await asyncio.sleep(seconds)
+        await self._edge.hold_back(seconds)
         self._state.waiting.pop(self, None)
 
     def _go_on(self, more: bool) -> None:
