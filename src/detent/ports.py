@@ -5,7 +5,7 @@ dashboard never widens the hot port. Every store passes the same contract suite 
 Errors: `Conflict` and `StoreUnavailable` of core/errors.py, nothing else; of keys `KeyUnknown`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
@@ -248,8 +248,11 @@ class Keys(Protocol):
         """A compact JWS (RFC 7515) with `alg` and `kid` set. Raises KeyUnknown if there is no key."""
         ...
 
-    def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:
-        """Every key of these algorithms that is used, was used, or will be next; public members only."""
+    def public_jwks(self, algs: frozenset[str]) -> Sequence[Mapping[str, Any]]:
+        """Every key of these algorithms that is used, was used, or will be next; public members only.
+
+        The very same object as before says that nothing has changed.
+        """
         ...
 
     def decrypt(self, token: str, alg: OwnAlg, enc: Enc, kid: str | None) -> bytes | None:

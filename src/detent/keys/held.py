@@ -65,8 +65,8 @@ class HeldKeys:
             return await self._portions.sign(partial(signer.sign, typ, claims))
         return signer.sign(typ, claims)
 
-    def public_jwks(self, algs: frozenset[str]) -> list[dict[str, Any]]:
-        return [dict(key.public_jwk) for key in self._now().published if key.alg in algs]
+    def public_jwks(self, algs: frozenset[str]) -> Sequence[Mapping[str, Any]]:
+        return self._now().public_jwks(algs)
 
     def decrypt(self, token: str, alg: OwnAlg, enc: Enc, kid: str | None) -> bytes | None:
         ours = [key for key in self._now().published if isinstance(key, DecryptionKey) and key.alg == alg]

@@ -4,6 +4,7 @@ Put together once per second from the stored keys and their states, so that a re
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,9 @@ from detent.ports import SecretKeys
 
 
 class View(msgspec.Struct, frozen=True):
-    """`signers` by algorithm; in `published` the key that signs comes first, for some clients look no further."""
+    """`signers` by algorithm; in `published` the key that signs comes first, for some clients look no further. `told`
+    is what was published so far, by algorithms.
+    """
 
     at: Instant
     states: tuple[KeyState, ...]
@@ -24,6 +27,13 @@ class View(msgspec.Struct, frozen=True):
     handle: SecretKeys
     pepper: SecretKeys
     audit: SecretKeys
+    told: dict[frozenset[str], list[Mapping[str, Any]]] = {}
+
+    def public_jwks(self, algs: frozenset[str]) -> Sequence[Mapping[str, Any]]:
+        jwks = self.told.get(algs)
+        if jwks is None:
+            jwks = self.told[algs] = [key.public_jwk for key in self.published if key.alg in algs]
+        return jwks
 
 
 def view_of(stored: Mapping[str, StoredKey], schedule: Schedule, now: Instant) -> View:

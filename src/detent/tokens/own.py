@@ -4,7 +4,7 @@ Access tokens (jwt.py) and ID tokens (id_token.py); what each must be, its Verif
 here may be new, so it is looked for (ports.Keys) before the token is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from detent.core.api import SIGNING_ALGS
@@ -22,6 +22,7 @@ class OwnTokens:
     def __init__(self, keys: Keys, verifier: Verifier | SeenTokens) -> None:
         self._keys = keys
         self._verifier = verifier
+        self._published: Sequence[Mapping[str, Any]] = ()
         self._held: tuple[tuple[str, ...], VerificationKeys] = ((), VerificationKeys())
 
     def read(self, token: str, now: float) -> Claims | None:
@@ -37,9 +38,10 @@ class OwnTokens:
     def _verification_keys(self) -> VerificationKeys:
         """Import a key once, not per token; a rotation changes the kids and so the set."""
         jwks = self._keys.public_jwks(_ALGS)
-        kids = tuple([jwk["kid"] for jwk in jwks])
-        if kids != self._held[0]:
-            self._held = kids, VerificationKeys.from_jwks({"keys": jwks})
+        if jwks is not self._published:
+            self._published, kids = jwks, tuple([jwk["kid"] for jwk in jwks])
+            if kids != self._held[0]:
+                self._held = kids, VerificationKeys.from_jwks({"keys": jwks})
         return self._held[1]
 
 
