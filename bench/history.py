@@ -83,7 +83,7 @@ class Seen:
 
     async def _live(self, token: str, access_token: str) -> None:
         before: list[str] = []
-        while not self._over:
+        while not self._over or len(before) < 3:  # the thief comes with one that is older than the one before
             key = secrets.token_urlsafe(16)
             chance = random.random()  # noqa: S311
             answers = await asyncio.gather(*(self._refreshed(token, key) for _ in range(1 + (chance < LOST))))

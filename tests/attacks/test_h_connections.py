@@ -54,11 +54,28 @@ def answer_on(wire: socket.socket) -> tuple[int, bytes]:
 
 
 @pytest.mark.quick
+@pytest.mark.parametrize("name", ["X-{}", "X"], ids=["each another", "one name"])
 @pytest.mark.parametrize(("number", "size"), [(1, MAX_HEADER_BYTES), (MAX_HEADERS, 10), (500, 10), (20, 1000)])
-def test_attack_h3_rfc6585_5_headers_too_large_or_too_many_are_431(standing: Detent, number: int, size: int) -> None:
-    more = "".join(f"X-{n}: {'a' * size}\r\n" for n in range(number)).encode()
+def test_attack_h3_rfc6585_5_headers_too_large_or_too_many_are_431(
+    standing: Detent, number: int, size: int, name: str
+) -> None:
+    more = "".join(f"{name.format(n)}: {'a' * size}\r\n" for n in range(number)).encode()
     answer = Answer(standing, head_for(standing) + more + b"Content-Length: 0\r\n\r\n")
     assert (answer.status_code, answer.json()["error"]) == (431, "invalid_request")
+
+
+@pytest.mark.quick
+def test_rfc9110_5_3_as_many_headers_of_one_name_as_may_come_are_read_and_two_authorizations_refused(
+    standing: Detent,
+) -> None:
+    body, head = b"token=x", head_for(standing).replace(b"/oauth/token", b"/oauth/introspect")
+    head += b"Content-Length: %d\r\n" % len(body)
+    room = MAX_HEADERS - head.count(b"\r\n") + 1  # the first line is no header
+    many = Answer(standing, head + b"X: a\r\n" * room + b"\r\n" + body)
+    assert (many.status_code, many.json()) == (200, {"active": False})
+    for again in (BASIC, "Basic eDp5", "Bearer x"):
+        twice = Answer(standing, head + f"Authorization: {again}\r\n\r\n".encode() + body)
+        assert (twice.status_code, twice.json()["error"]) == (401, "invalid_client"), again
 
 
 @pytest.mark.parametrize("endless", [b"X-%d: " + b"a" * 1000 + b"\r\n", b"a" * 1000], ids=["headers", "one header"])
