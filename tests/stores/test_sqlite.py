@@ -19,7 +19,7 @@ from detent.core.changes import (
     ReplaceFamily,
     changed,
 )
-from detent.core.errors import StoreUnavailable
+from detent.core.errors import Conflict, StoreUnavailable
 from detent.core.family import Family, Presented, Rotate, Surroundings, decide
 from detent.core.ids import Instant
 from detent.core.policy import KINDS
@@ -173,6 +173,24 @@ async def test_values_that_no_column_can_hold_fail_their_own_caller_only(sqlite:
     assert kinds == [type(None), UnicodeEncodeError, OverflowError, ValueError, UnicodeEncodeError, type(None)]
     assert await sqlite.record("test", "good")
     assert await sqlite.record("test", "first") is None
+
+
+async def test_writes_are_made_undoable_only_where_one_of_them_was_half_done(
+    sqlite: SqliteStore, statements: list[str]
+) -> None:
+    whole = changed(InsertRecord(a_record("a")), InsertRecord(a_record("b")))
+    nothing = changed(InsertRecord(a_record("a")), InsertRecord(a_record("c")))
+    half = changed(InsertRecord(a_record("c")), InsertRecord(a_record("a")))
+    await sqlite.apply(whole)
+    with pytest.raises(Conflict):
+        await sqlite.apply(nothing)
+    assert "SAVEPOINT part" not in statements
+    beside = changed(InsertRecord(a_record("d")))
+    outcomes = await asyncio.gather(sqlite.apply(beside), sqlite.apply(half), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), Conflict]
+    assert statements.count("SAVEPOINT part") == 2
+    assert await sqlite.record("test", "c") is None
+    assert await sqlite.record("test", "d")
 
 
 async def test_a_row_that_was_damaged_is_unavailable_and_its_neighbours_are_not(

@@ -170,8 +170,11 @@ class GroupCommit:
         began = self._loop.time()
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
-            for write in batch:
-                write.outcome = self._outcome(write.steps)
+            if not self._undisturbed(batch):
+                self._cursor.execute("ROLLBACK")
+                self._cursor.execute("BEGIN IMMEDIATE")
+                for write in batch:
+                    write.outcome = self._by_itself(write.steps)
         except apsw.BusyError as error:
             self._leave_transaction()
             self._try_again(self._writes, batch, error)
@@ -182,18 +185,28 @@ class GroupCommit:
             commit = self._loop.run_in_executor(self._thread, self._commit)
             commit.add_done_callback(partial(self._finish, batch, began))
 
-    def _outcome(self, steps: Sequence[Step]) -> int | Exception:
+    def _undisturbed(self, batch: Iterable[_Write]) -> bool:
+        """Whether each write did all of it or nothing. Nearly always; then to make each undoable, which takes a
+        copy of every page that it changes, would be a tenth of what redeeming a code costs.
+        """
+        for write in batch:
+            changed, error = self._carried_out(write.steps)
+            if changed and error:
+                return False
+            write.outcome = error or changed
+        return True
+
+    def _by_itself(self, steps: Sequence[Step]) -> int | Exception:
         """How many rows the steps changed, or why they changed none."""
-        if len(steps) == 1:
-            return self._changed(steps)
         self._cursor.execute("SAVEPOINT part")
-        outcome = self._changed(steps)
-        if isinstance(outcome, Exception):
+        changed, error = self._carried_out(steps)
+        if error:
             self._cursor.execute("ROLLBACK TO part")
         self._cursor.execute("RELEASE part")
-        return outcome
+        return error or changed
 
-    def _changed(self, steps: Iterable[Step]) -> int | Exception:
+    def _carried_out(self, steps: Iterable[Step]) -> tuple[int, Exception | None]:
+        """How many rows they changed, up to the one that failed if one did."""
         changed = 0
         try:
             for step in steps:
@@ -201,14 +214,14 @@ class GroupCommit:
                 self._cursor.execute(step.text, step.values)
                 rows = self._db.changes()
                 if step.must_change and not rows:
-                    return Conflict()
+                    return changed, Conflict()
                 changed += rows
         except apsw.ConstraintError as error:
             taken = getattr(error, "extendedresult", 0) in _TAKEN
-            return Conflict() if taken else ValueError(f"The schema does not allow this value: {error}")
+            return changed, Conflict() if taken else ValueError(f"The schema does not allow this value: {error}")
         except _UNFIT as error:
-            return error
-        return changed
+            return changed, error
+        return changed, None
 
     def _commit(self) -> None:
         self._db.execute("COMMIT")
