@@ -185,7 +185,7 @@ async def test_h12_behind_a_proxy_places_to_wait_are_given_back() -> None:
     wire, many = Wire(server), 2 * MOST_HELD_BEHIND_PROXIES
     wire.ask(*["/worthless"] * many)
     await until(lambda: len(wire.statuses) == many)
-    assert (edge.crowd.held_back, edge.crowd.waiting) == (many, 0)
+    assert (edge.crowd.held_back, edge.crowd.holding) == (many, 0)
 
 
 async def test_h3_where_room_is_needed_who_waits_for_a_worthless_answer_goes() -> None:

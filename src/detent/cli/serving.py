@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import resource
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
@@ -37,7 +36,7 @@ Chore = Callable[[], Coroutine[Any, Any, None]]
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """On uvloop where there is one, which ends without a word where it may open too few files; so as many as may be.
+    """With as many open files as may be; with too few it would end in the middle of its start.
 
     A crash leaves no core file: keys and tokens would be in it (attack L8).
     """
@@ -49,16 +48,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         work.close()
         advice = f"at least {DESCRIPTORS} are needed, and one more for each connection: `ulimit -n`, LimitNOFILE"
         raise Failure("too_few_descriptors", f"This process may open {allowed} files; {advice}.")
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(work)
-
-
-def _loop_factory() -> Any:
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop
+    asyncio.run(work)  # asyncio's own loop takes all new connections at once (docs/decisions/0044)
 
 
 @asynccontextmanager

@@ -86,12 +86,12 @@ def too_large() -> PayloadTooLarge:
 
 class Crowd(msgspec.Struct):
     """The connections of a server: how many are open, and how many were given up, by the status that told them so.
-    `held_back` is how many answers had to wait for their turn (pace.py), `waiting` how many of them still do.
+    `held_back` is how many answers had to wait for their turn (pace.py), `holding` how many of them still do.
     """
 
     open: int = 0
     held_back: int = 0
-    waiting: int = 0
+    holding: int = 0
     given_up: dict[int, int] = {}
 
 
@@ -161,16 +161,16 @@ class Edge:
 
     def seconds_held_back(self, error: str) -> float:
         """For which an answer with this OAuth code, or the empty text for none, waits before it leaves."""
-        full = self._proxies and self.crowd.waiting >= MOST_HELD_BEHIND_PROXIES
+        full = self._proxies and self.crowd.holding >= MOST_HELD_BEHIND_PROXIES
         return 0.0 if full else self.pace.seconds_to_wait(error, monotonic())
 
     async def hold_back(self, seconds: float) -> None:
         self.crowd.held_back += 1
-        self.crowd.waiting += 1
+        self.crowd.holding += 1
         try:
             await asyncio.sleep(seconds)
         finally:
-            self.crowd.waiting -= 1
+            self.crowd.holding -= 1
 
     def unheard(self, status: int) -> Response:
         """What a connection is told that is given up before its request was whole."""
