@@ -10,11 +10,11 @@ from detent.core.exchange import Request, Response
 from detent.registry.routes import Route
 from detent.system import SystemEntropy
 from detent.web.asgi import Edge
-from detent.web.server import Server, listening, port_of
+from detent.web.server import TOGETHER, Server, listening, port_of
 
 pytestmark = pytest.mark.quick
 
-MANY = 50
+MANY = 4 * TOGETHER
 STEPS = 10  # of the event loop, each of which is a request of every connection that is at work
 
 

@@ -26,6 +26,7 @@ from detent.web.protocol import Protocol, State
 
 Application = Callable[..., Awaitable[None]]
 BACKLOG: Final = 2048
+TOGETHER: Final = 16  # connections that are taken in one step of the event loop, before there is room made for them
 KEEP_ALIVE_SECONDS: Final = 30
 DRAIN_SECONDS: Final = 7  # for the requests under way
 MOST_CONNECTIONS: Final = 10_000
@@ -83,6 +84,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                backlog=TOGETHER,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=DRAIN_SECONDS,
             )
@@ -93,6 +95,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
+        for each in sockets or ():
+            each.listen(BACKLOG)  # to asyncio one number is both how many may wait and how many it takes at once
         self.accepting.set()
 
     @contextmanager
