@@ -30,7 +30,8 @@ def test_h3_connections_that_come_together_are_taken_together() -> None:
         server, opened = Server(edge), listening("127.0.0.1", 0)
         serving = asyncio.create_task(server.serve([opened]))
         await server.accepting.wait()
-        wires = [socket.create_connection(("127.0.0.1", port_of(opened))) for _ in range(MANY)]
+        place = ("127.0.0.1", port_of(opened))
+        wires = [socket.create_connection(place, timeout=5) for _ in range(MANY)]  # of which the loop knows nothing yet
         for _ in range(STEPS):
             await asyncio.sleep(0)
         taken.append(edge.crowd.open)

@@ -48,7 +48,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         work.close()
         advice = f"at least {DESCRIPTORS} are needed, and one more for each connection: `ulimit -n`, LimitNOFILE"
         raise Failure("too_few_descriptors", f"This process may open {allowed} files; {advice}.")
-    asyncio.run(work)  # asyncio's own loop takes all new connections at once (docs/decisions/0044)
+    asyncio.run(work)  # on asyncio's own loop, which takes many new connections in a step (docs/decisions/0044)
 
 
 @asynccontextmanager

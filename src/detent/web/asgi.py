@@ -165,6 +165,7 @@ class Edge:
         return 0.0 if full else self.pace.seconds_to_wait(error, monotonic())
 
     async def hold_back(self, seconds: float) -> None:
+        """An answer, for as long as `seconds_held_back` said of it."""
         self.crowd.held_back += 1
         self.crowd.holding += 1
         try:

@@ -170,7 +170,7 @@ class GroupCommit:
         began = self._loop.time()
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
-            if not self._undisturbed(batch):
+            if not self._all_carried_out(batch):
                 self._cursor.execute("ROLLBACK")
                 self._cursor.execute("BEGIN IMMEDIATE")
                 for write in batch:
@@ -185,9 +185,10 @@ class GroupCommit:
             commit = self._loop.run_in_executor(self._thread, self._commit)
             commit.add_done_callback(partial(self._finish, batch, began))
 
-    def _undisturbed(self, batch: Iterable[_Write]) -> bool:
-        """Whether each write did all of it or nothing. Nearly always; then to make each undoable, which takes a
-        copy of every page that it changes, would be a tenth of what redeeming a code costs.
+    def _all_carried_out(self, batch: Iterable[_Write]) -> bool:
+        """False, and the rest is left, where one was half done: then all must be undone and done again by itself.
+
+        To make each undoable from the start would be a twelfth of a code's cost: SQLite copies every page it changes.
         """
         for write in batch:
             changed, error = self._carried_out(write.steps)
