@@ -1,17 +1,22 @@
 """Answers that leave in one piece are, byte for byte, those that uvicorn sends of them (RFC 9112)."""
 
+import asyncio
 import re
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from detent.cli.serving import run
 from detent.core.exchange import Request, Response
 from detent.registry.routes import Route
 from detent.system import SystemEntropy
 from detent.testing.server import Loopback, ServerThread
 from detent.web.asgi import Edge, Receive, Scope, Send
-from detent.web.server import port_of
+from detent.web.connections import MOST_TOGETHER
+from detent.web.protocol import Protocol
+from detent.web.server import Server, port_of
 
 pytestmark = pytest.mark.quick
 
@@ -115,3 +120,98 @@ def test_a_connection_is_kept_for_the_next_request(doors: Doors) -> None:
         for word in ("one", "two", "three"):
             wire.sendall(asking("POST", "/echo", body=word, last=False))
             assert wire.recv(65536).endswith(word.encode())  # and so in one piece
+
+
+class Wire(asyncio.Transport):
+    """A connection without a socket, which tells `log` of what leaves by it."""
+
+    def __init__(self, server: Server, log: list[str]) -> None:
+        super().__init__()
+        self.protocol = Protocol(server.config, server.server_state, {})
+        self.answer, self.closed, self._log = b"", False, log
+        self.protocol.connection_made(self)
+
+    def ask(self, path: str) -> None:
+        self.protocol.data_received(asking("GET", path, last=False))
+
+    def write(self, data: Any) -> None:
+        self._log.append("sent")
+        self.answer += data
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class Crowded:
+    """A server without sockets, and connections that ask it in one step of the loop."""
+
+    def __init__(self) -> None:
+        async def fine(request: Request) -> Response:
+            self.log.append("ready")
+            return Response(200, b"fine")
+
+        self.log: list[str] = []
+        routes = {"/fine": Route("/fine", ("GET",), fine), "/split": Route("/split", ("GET",), split)}
+        self.server = Server(Edge(routes, frozenset(), SystemEntropy(), any_host=frozenset(routes)))
+        self.server.config.load()
+
+    def asked(self, *paths: str) -> list[Wire]:
+        wires = [Wire(self.server, self.log) for _ in paths]
+        for wire, path in zip(wires, paths, strict=True):
+            wire.ask(path)
+        return wires
+
+
+async def steps(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+def test_answers_of_one_moment_leave_together_and_none_waits_for_more_than_a_few() -> None:
+    crowded = Crowded()
+
+    async def work() -> None:
+        wires = crowded.asked(*["/fine"] * (2 * MOST_TOGETHER + 3))
+        await steps(3)
+        assert all(wire.answer.endswith(b"fine") for wire in wires)
+
+    run(work())
+    whole = ["ready"] * MOST_TOGETHER + ["sent"] * MOST_TOGETHER
+    assert crowded.log == [*whole, *whole, *["ready"] * 3, *["sent"] * 3]
+
+
+def test_an_answer_that_cannot_be_sent_keeps_none_of_those_that_leave_with_it() -> None:
+    async def work() -> None:
+        before, broken, after = Crowded().asked("/fine", "/split", "/fine")
+        await steps(3)
+        assert before.answer.endswith(b"fine")
+        assert after.answer.endswith(b"fine")
+        assert (broken.answer, broken.closed) == (b"", True)
+
+    run(work())
+
+
+def test_an_answer_that_is_ready_when_the_server_ends_still_leaves_and_says_that_it_is_the_last() -> None:
+    async def work() -> None:
+        crowded = Crowded()
+        [wire] = crowded.asked("/fine")
+        while "ready" not in crowded.log:
+            await steps(1)
+        assert not wire.answer
+        wire.protocol.shutdown()
+        assert not wire.closed
+        await steps(1)
+        assert b"connection: close" in wire.answer
+        assert wire.closed
+
+    run(work())

@@ -9,7 +9,8 @@ import asyncio
 import ssl
 from typing import Any, Final
 
-from detent.web.protocol import REQUEST_SECONDS, State
+from detent.web.connections import State
+from detent.web.protocol import REQUEST_SECONDS
 
 CLOSING_SECONDS: Final = 2.0  # for the other side to say that it has closed too
 
@@ -78,7 +79,9 @@ class Handshake(asyncio.Protocol):
             self._inner.data_received(data)
 
     def _hand_over(self, raw: bytes) -> None:
-        """What came before TLS was there to read it: uvloop reads on after `connection_made`, paused or not."""
+        """What came before TLS was there to read it: after `connection_made` the first versions of Python 3.11 read on,
+        paused or not, and so does uvloop.
+        """
         while raw and not self._transport.is_closing():
             tls: asyncio.BufferedProtocol = self._transport.get_protocol()
             room: Any = tls.get_buffer(len(raw))

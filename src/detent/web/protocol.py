@@ -2,7 +2,7 @@
 
 HTTP is read by httptools, the server around it is uvicorn's. ASGI is left out: it hands a request over in pieces and
 takes an answer in pieces, each a step of the event loop; here a request is whole before it is a task, and its answer
-is written at once. The bounds (attack H3): a request is whole a few seconds after its first byte, neither its head
+is written in one piece. The bounds (attack H3): a request is whole a few seconds after its first byte, neither its head
 nor its body is endless, an answer that nobody reads is dropped, and where there is no room for another connection
 the one goes that has kept us waiting longest.
 """
@@ -12,19 +12,19 @@ import logging
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final
-from typing import Protocol as Shape
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.protocols.utils import get_remote_addr
-from uvicorn.server import ServerState
 
 from detent.core.errors import OAuthError
 from detent.core.exchange import Response
-from detent.web.asgi import BODILESS, MAX_BODY_BYTES, MAX_HEADER_BYTES, Crowd, Edge, Heard, too_large
+from detent.web.asgi import BODILESS, MAX_BODY_BYTES, MAX_HEADER_BYTES, Edge, Heard, too_large
+from detent.web.connections import State
 from detent.web.respond import PRIVATE
 
 log = logging.getLogger("detent.web")
@@ -37,35 +37,6 @@ _MOST_HEAD: Final = 4 * MAX_HEADER_BYTES  # bytes of a head that does not end; w
 _NO_HEADER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 §5.5: what would end a header early
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 Headers = tuple[tuple[str, str], ...]
-
-
-class Waiting(Shape):
-    """A connection that we wait for."""
-
-    def give_up(self, status: int) -> None: ...
-
-
-class State(ServerState):
-    """What the connections of one server share; `waiting` are those that we wait for, the longest first."""
-
-    def __init__(self, crowd: Crowd, most: int) -> None:
-        super().__init__()
-        self.crowd = crowd
-        self.most = most
-        self.ending = False  # each answer says that its connection ends with it
-        self.waiting: dict[Waiting, None] = {}
-
-    def has_room(self) -> bool:
-        """Whether the connection that came may stay; another one may have to go for it."""
-        if len(self.connections) <= self.most:
-            return True
-        longest = next(iter(self.waiting), None)
-        if longest:
-            longest.give_up(503)
-        return longest is not None
-
-    def given_up(self, status: int) -> None:
-        self.crowd.given_up[status] = self.crowd.given_up.get(status, 0) + 1
 
 
 class Protocol(asyncio.Protocol):
@@ -255,32 +226,41 @@ class Protocol(asyncio.Protocol):
         self._state.tasks.add(self._under_way)
 
     async def _answer(self, heard: Heard, more: bool) -> None:
-        done, task = False, self._under_way
+        """Until it is ready; it is under way until it has left."""
+        end, task = self._fail, self._under_way
         try:
             response = await self._edge.answer(heard)
             if response.error and (wait := self._edge.seconds_held_back(response.error)):
                 await self._hold_back(wait)
             if self._flow.write_paused:
                 await asyncio.wait_for(self._flow.drain(), READ_SECONDS)
-            if self._transport.is_closing():
-                return
-            more = more and not (self._leaving or self._state.ending)
-            head = _head(response, self._state.default_headers, close=not more)
-            self._transport.write(head if heard.method == "HEAD" else head + response.body)
-            self._state.total_requests += 1
-            done = True
+            end = partial(self._send, response, heard.method, more)
         except TimeoutError:
             return  # nobody reads
         except Exception:
-            log.exception("fault: an answer to %s could not be sent", heard.method)
-            return
+            log.exception("fault: there is no answer to %s", heard.method)
         finally:
             if task:
                 self._state.tasks.discard(task)
-            self._under_way = None
-            if not done:
-                self._close()
-        self._go_on(more)
+            self._state.send_soon(end)
+
+    def _send(self, response: Response, method: str, more: bool) -> None:
+        self._under_way = None
+        try:
+            more = more and not (self._leaving or self._state.ending)
+            head = _head(response, self._state.default_headers, close=not more)
+            if not self._transport.is_closing():
+                self._transport.write(head if method == "HEAD" else head + response.body)
+                self._state.total_requests += 1
+                return self._go_on(more)
+        except Exception:  # those that leave with it are not to stay
+            log.exception("fault: an answer to %s could not be sent", method)
+        self._close()
+
+    def _fail(self) -> None:
+        """There is no answer, or nobody to read it."""
+        self._under_way = None
+        self._close()
 
     async def _hold_back(self, seconds: float) -> None:
         """The answer. Where room is needed for another connection meanwhile, this one may have to go for it."""

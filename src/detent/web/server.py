@@ -22,7 +22,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from detent.web.asgi import Crowd, Edge
-from detent.web.protocol import Protocol, State
+from detent.web.connections import State
+from detent.web.protocol import Protocol
 
 Application = Callable[..., Awaitable[None]]
 BACKLOG: Final = 2048
