@@ -13,7 +13,7 @@ import msgspec
 
 from detent.core.api import Api, SigningAlg
 from detent.core.audit import AuditLink, AuditRow
-from detent.core.changes import Changes, Identity, Record
+from detent.core.changes import Changes, Identity, Record, RecordName
 from detent.core.client import Client
 from detent.core.consent import Consent
 from detent.core.encryption import Enc, OwnAlg
@@ -78,8 +78,8 @@ class Store(Protocol):
 
     async def installation(self) -> Installation: ...
 
-    async def family(self, key: FamilyKey) -> FoundFamily | None:
-        """One statement on one placement."""
+    async def family(self, key: FamilyKey, *, unless: RecordName | None = None) -> FoundFamily | None:
+        """One statement on one placement; None as well where the record `unless` exists, seen in the same moment."""
         ...
 
     async def session(self, key: SessionKey) -> FoundSession | None:

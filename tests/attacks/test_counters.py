@@ -38,6 +38,20 @@ def test_counters_a_refresh_is_one_read_and_one_update_in_one_commit(detent: Det
         assert spent(detent, before) == {"reads": 1, "writes": 1, "inserts": 0, "commits": 1}
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_counters_an_introspection_is_one_read_of_the_row_and_of_what_revoked_the_token_alone(
+    detent: Detent, again: bool
+) -> None:
+    token = signed_in(detent, "testclient")["access_token"]
+    if again:
+        assert detent.introspect(token)["active"]
+    before = detent.statements()
+    assert detent.introspect(token)["active"]
+    assert spent(detent, before) == {"reads": 1, "writes": 0, "inserts": 0, "commits": 0}
+    assert detent.post("/oauth/revoke", "testclient", token=token).status_code == 200
+    assert not detent.introspect(token)["active"]
+
+
 def test_counters_a_refresh_with_a_proof_inserts_what_makes_the_proof_count_once(detent: Detent) -> None:
     holder = Holder(detent)
     token = holder.sign_in("app")["refresh_token"]

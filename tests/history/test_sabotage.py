@@ -209,8 +209,8 @@ def kill_forgets_the_access_tokens(detent: Detent, patch: pytest.MonkeyPatch) ->
         def __getattr__(self, name: str) -> Any:
             return getattr(detent.store, name)
 
-        async def family(self, key: Any) -> Any:
-            found = await detent.store.family(key)
+        async def family(self, key: Any, **unless: Any) -> Any:
+            found = await detent.store.family(key, **unless)
             return msgspec.structs.replace(found, family=msgspec.structs.replace(found.family, status="live"))
 
     patch.setattr(detent.house.access, "_store", Forgetful())
@@ -239,8 +239,8 @@ def acknowledged_writes_are_lost(detent: Detent, patch: pytest.MonkeyPatch) -> N
 def _found_otherwise(detent: Detent, change: Callable[[Family], Family]) -> None:
     honest = detent.store.family
 
-    async def family(key: Any) -> Any:
-        found = await honest(key)
+    async def family(key: Any, **unless: Any) -> Any:
+        found = await honest(key, **unless)
         return found and msgspec.structs.replace(found, family=change(found.family))
 
     detent.store.family = family

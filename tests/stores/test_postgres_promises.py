@@ -37,7 +37,7 @@ from detent.core.ids import FamilyKey
 from detent.core.policy import KINDS
 from detent.stores import sql
 from detent.stores.postgres import PostgresStore
-from detent.stores.postgres.statements import numbered, rows_in_json
+from detent.stores.postgres.statements import FOUND, FOUND_UNLESS, REPLACED, numbered, rows_in_json
 from detent.stores.rows import Value
 from detent.stores.statements import steps_of
 from detent.testing.factories import NOW, a_client, a_family, a_record, a_session, an_api, an_event
@@ -109,23 +109,26 @@ async def test_a_hot_statement_touches_one_part_of_each_table(conninfo: str, sta
 _TOUCHED = "SELECT relname FROM pg_stat_xact_user_tables WHERE idx_scan > 0 OR seq_scan > 0"
 
 
-@pytest.mark.parametrize("reads", [True, False])
-async def test_a_refresh_touches_one_part_of_each_table(
-    postgres: PostgresStore, other: psycopg.Connection, reads: bool
+@pytest.mark.parametrize("what", ["refresh, read", "refresh, turned", "introspection"])
+async def test_a_refresh_and_an_introspection_touch_one_part_of_each_table(
+    postgres: PostgresStore, other: psycopg.Connection, what: str
 ) -> None:
     session = a_session()
     granted = structs.replace(a_family().authorization, session_id=session.sid)
     family = structs.replace(a_family(), authorization=granted)
     await postgres.apply(changed(InsertSession(session), InsertFamily(family)))
     key, [step] = family.key, steps_of(changed(ReplaceFamily(turned(family))))
-    asked: tuple[str, tuple[object, ...]] = ("families_replaced($1)", (rows_in_json([step.values]),))
-    if reads:
-        asked = ("families_found($1, $2)", ([key.placement], [key.id]))
+    found: tuple[object, ...] = ([key.placement], [key.id])
+    asked: dict[str, tuple[bytes, tuple[object, ...], list[str]]] = {
+        "refresh, read": (FOUND, found, ["cutoff", "family", "session"]),
+        "refresh, turned": (REPLACED, (rows_in_json([step.values]),), ["family"]),
+        "introspection": (FOUND_UNLESS, (*found, ["test"], ["one"]), ["cutoff", "family", "record", "session"]),
+    }
+    text, values, expected = asked[what]
     with other.transaction():
-        assert len(psycopg.RawCursor(other).execute(f"SELECT * FROM {asked[0]}", asked[1]).fetchall()) == 1  # noqa: S608
+        assert len(psycopg.RawCursor(other).execute(text, values).fetchall()) == 1
         touched = {str(table) for (table,) in other.execute(_TOUCHED).fetchall()}
-    tables = sorted(part.rsplit("_", 1)[0] for part in touched)
-    assert tables == (["cutoff", "family", "session"] if reads else ["family"]), touched
+    assert sorted(part.rsplit("_", 1)[0] for part in touched) == expected, touched
 
 
 async def test_what_is_asked_at_once_shares_a_commit_and_each_has_its_own_answer(postgres: PostgresStore) -> None:

@@ -25,6 +25,9 @@ from detent.core.wrapped_key import WrappedKey
 Which = Literal["all", "bound", "suspected"]
 
 
+RecordName = tuple[str, str]  # kind and key
+
+
 class Record(msgspec.Struct, frozen=True):
     """Short-lived state of a feature: (`kind`, `key`) is unique, `value` opaque bytes, gone at `expires_at`."""
 

@@ -33,6 +33,7 @@ from detent.core.changes import (
     PruneLink,
     RaiseServerEpoch,
     Record,
+    RecordName,
     RemoveApi,
     RemoveClient,
     RemoveConsent,
@@ -91,7 +92,7 @@ class MemoryStore:
         self._families: dict[FamilyKey, Family] = {}
         self._sessions: dict[SessionKey, Session] = {}
         self._consents: dict[tuple[str, str], Consent] = {}
-        self._records: dict[tuple[str, str], Record] = {}
+        self._records: dict[RecordName, Record] = {}
         self._events: dict[int, Event] = {}
         self._last_event = 0
         self._links: dict[int, AuditLink] = {}
@@ -116,10 +117,10 @@ class MemoryStore:
         await asyncio.sleep(0)
         return self._installations[""]
 
-    async def family(self, key: FamilyKey) -> FoundFamily | None:
+    async def family(self, key: FamilyKey, *, unless: RecordName | None = None) -> FoundFamily | None:
         await asyncio.sleep(0)
         family = self._families.get(key)
-        return self._found(family) if family else None
+        return self._found(family) if family and unless not in self._records else None
 
     def _found(self, family: Family) -> FoundFamily:
         sid = SessionKey.parse(family.authorization.session_id or "")

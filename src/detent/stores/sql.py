@@ -52,6 +52,7 @@ FAMILY: Final = (
     f"SELECT {', '.join(_WHOLE)}, {_user_epoch('f')}, {', '.join(_of_session(name) for name in _LIFE)} "
     "FROM family f WHERE placement = ?1 AND id = ?2"
 )
+FAMILY_UNLESS: Final = f"{FAMILY} AND NOT EXISTS (SELECT 1 FROM record WHERE kind = ?3 AND key = ?4)"
 INSERT_FAMILY: Final = _insert(
     "family", "placement", "id", "subject", "client_id", "session_id", "ends_with_session", "number",
     "user_epoch", "client_epoch", "server_epoch", "absolute_until", "seed", "body", *HOT,

@@ -20,6 +20,7 @@ from detent.core.changes import (
     Part,
     RaiseServerEpoch,
     Record,
+    RecordName,
     RemoveApi,
     RemoveClient,
     ReplaceApi,
@@ -91,8 +92,9 @@ class SqlStore:
     def installation(self) -> Coroutine[Any, Any, Installation]:
         return self._recall(_INSTALLATION, sql.INSTALLATION, (), rows.installation)
 
-    async def family(self, key: FamilyKey) -> FoundFamily | None:
-        found = await self._backend.read(sql.FAMILY, (key.placement, key.id))
+    async def family(self, key: FamilyKey, *, unless: RecordName | None = None) -> FoundFamily | None:
+        text = sql.FAMILY_UNLESS if unless else sql.FAMILY
+        found = await self._backend.read(text, (key.placement, key.id, *(unless or ())))
         return rows.found_family(key, found[0]) if found else None
 
     async def session(self, key: SessionKey) -> FoundSession | None:

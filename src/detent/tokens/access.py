@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from detent.core.authorization import Epochs
-from detent.core.changes import Changes, InsertRecord, Record
+from detent.core.changes import Changes, InsertRecord, Record, RecordName
 from detent.core.client import Client
 from detent.core.errors import Conflict
 from detent.core.family import Family
@@ -56,13 +56,16 @@ class AccessTokens:
         if claims is None:
             return None
         client = await self._store.client(claims["client_id"])
-        if client is None or not client.enabled or await self._store.record(REVOKED_KIND, claims["jti"]):
+        if client is None or not client.enabled:
             return None
+        revoked = (REVOKED_KIND, claims["jti"])
         if "authorization_id" not in claims:
+            if await self._store.record(*revoked):
+                return None
             issued_under = Epochs(0, *claims.get("epochs", ()))
             cut_off = issued_under.behind(await present_epochs(self._store, client, 0))
             return None if cut_off else LiveAccessToken(claims, client, None)
-        family = await self._live_family(claims["authorization_id"], client, now)
+        family = await self._live_family(claims["authorization_id"], revoked, client, now)
         return LiveAccessToken(claims, client, family) if family else None
 
     async def revoke(self, claims: Mapping[str, Any]) -> None:
@@ -73,9 +76,11 @@ class AccessTokens:
         except Conflict:
             return
 
-    async def _live_family(self, authorization_id: str, client: Client, now: Instant) -> Family | None:
+    async def _live_family(
+        self, authorization_id: str, revoked: RecordName, client: Client, now: Instant
+    ) -> Family | None:
         key = FamilyKey.parse(authorization_id)
-        found = await self._store.family(key) if key else None
+        found = await self._store.family(key, unless=revoked) if key else None
         if found is None or found.family.status != "live" or found.session_over(now):
             return None
         present = await present_epochs(self._store, client, found.user_epoch)

@@ -35,8 +35,11 @@ from detent.stores.statements import Step
 _UNDONE: Final = (errors.SerializationFailure, errors.DeadlockDetected)
 _UNFIT: Final = (errors.DataError, errors.IntegrityError)  # what a value is called that no column can hold
 _ATTEMPTS: Final = 5
-_FOUND: Final = b"SELECT * FROM families_found($1, $2)"
-_REPLACED: Final = b"SELECT families_replaced($1)"
+FOUND: Final = b"SELECT * FROM families_found($1, $2)"
+_UNLESS: Final = b"SELECT 1 FROM record WHERE kind = ($3::text[])[asked] AND key = ($4::text[])[asked]"
+FOUND_UNLESS: Final = FOUND + b" WHERE (%b) IS NULL" % _UNLESS  # NOT EXISTS would be a join with all of `record`
+REPLACED: Final = b"SELECT families_replaced($1)"
+_OF_FAMILIES: Final = (sql.FAMILY, sql.FAMILY_UNLESS)
 _COLUMNS: Final = (*sql.HOT, "placement", "id")
 _OF_BYTES: Final = ("retry_key", "agent", "id")
 
@@ -65,12 +68,12 @@ class Statements:
         return asked + self._pool.get_stats().get("requests_waiting", 0)
 
     def read(self, text: str, values: tuple[Value, ...]) -> Awaitable[list[Row]]:
-        if text is sql.FAMILY:
+        if text in _OF_FAMILIES:
             return self._families.ask(values)
 
         async def work(connection: Connection) -> list[Row]:
-            if any(isinstance(value, str) and "\0" in value for value in values):
-                return []  # no column can hold it, so no row has it
+            if values and not _storable(values):
+                return []
             if text is not self.changed_since:
                 self.counters.count(text)
             cursor = await connection.execute(numbered(text), values, binary=True)
@@ -110,13 +113,20 @@ class Statements:
                     raise StoreUnavailable(f"The store could not answer: {undone}") from undone
         raise AssertionError
 
-    async def _found(self, keys: Sequence[tuple[Value, ...]]) -> Sequence[list[Row]]:
+    async def _found(self, asked_for: Sequence[tuple[Value, ...]]) -> Sequence[list[Row]]:
+        """Each is a placement and an id; then, if it is asked for so, the kind and key of a record."""
+        unless = [_storable(values[2:]) or (None, None) for values in asked_for]
+        text = FOUND
+        values: tuple[Any, ...] = in_arrays(asked_for)
+        if any(kind for kind, _ in unless):
+            text, values = FOUND_UNLESS, (*values, [kind for kind, _ in unless], [key for _, key in unless])
+
         async def work(connection: Connection) -> list[Row]:
-            cursor = await connection.execute(_FOUND, in_arrays(keys), binary=True)
+            cursor = await connection.execute(text, values, binary=True)
             return await cursor.fetchall()
 
-        self.counters.reads += len(keys)
-        found: list[list[Row]] = [[] for _ in keys]
+        self.counters.reads += len(asked_for)
+        found: list[list[Row]] = [[] for _ in asked_for]
         for asked, *row in await self._on_a_connection(work):
             found[asked - 1].append(tuple(row))
         return found
@@ -127,7 +137,7 @@ class Statements:
         families = rows_in_json(steps[number].values for number in order)
 
         async def work(connection: Connection) -> list[Row]:
-            cursor = await connection.execute(_REPLACED, (families,))
+            cursor = await connection.execute(REPLACED, (families,))
             return await cursor.fetchall()
 
         began = monotonic()
@@ -252,10 +262,15 @@ def rows_in_json(all_values: Iterable[tuple[Value, ...]]) -> str:
     return msgspec.json.encode(rows).decode()
 
 
+def _storable(values: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Nothing where a value holds what no column can, so that no row has it."""
+    return () if any(isinstance(value, str) and "\0" in value for value in values) else values
+
+
 def in_arrays(keys: Sequence[tuple[Any, ...]]) -> tuple[str, str]:
     """Placements and ids as PostgreSQL writes arrays; psycopg would quote each element by a regular expression."""
-    placements = ",".join([str(placement) for placement, _ in keys])
-    ids = ",".join([f'"\\\\x{family_id.hex()}"' for _, family_id in keys])
+    placements = ",".join([str(placement) for placement, *_ in keys])
+    ids = ",".join([f'"\\\\x{family_id.hex()}"' for _, family_id, *_ in keys])
     return f"{{{placements}}}", f"{{{ids}}}"
 
 

@@ -1,14 +1,25 @@
 """Families: one row each, compared and swapped by version; cut-offs that outlive the person."""
 # ruff: noqa: S101  (an assertion is what a test is made of)
 
+import asyncio
+
 import msgspec
 
 from detent.core.authorization import Epochs
-from detent.core.changes import EndFamilies, InsertFamily, InsertUser, RemoveUser, ReplaceFamily, ReplaceUser
+from detent.core.changes import (
+    EndFamilies,
+    InsertFamily,
+    InsertRecord,
+    InsertUser,
+    RecordName,
+    RemoveUser,
+    ReplaceFamily,
+    ReplaceUser,
+)
 from detent.core.confirmation import Confirmation
 from detent.core.family import NOTABLE_EVENTS, Family, Origin
 from detent.core.ids import ClientId, FamilyKey, Instant, Subject
-from detent.testing.factories import NOW, a_family, a_user, an_authorization, an_event
+from detent.testing.factories import NOW, a_family, a_record, a_user, an_authorization, an_event
 from detent.testing.store_contract.base import CompleteStore, Contract, conflicts, write
 
 replace = msgspec.structs.replace
@@ -63,6 +74,17 @@ async def cut_off(store: CompleteStore, key: FamilyKey) -> int:
 class FamilyContract(Contract):
     async def test_a_family_that_was_never_inserted_is_none(self, store: CompleteStore) -> None:
         assert await store.family(a_family().key) is None
+
+    async def test_a_family_is_not_found_where_the_record_exists_that_must_not(self, store: CompleteStore) -> None:
+        """Expired or not, and whatever others ask for in the same moment."""
+        one, two = a_family(1), a_family(2)
+        await write(store, InsertFamily(one), InsertFamily(two), InsertRecord(a_record(expires_at=NOW - 1)))
+        asked: list[tuple[Family, RecordName | None]] = [
+            (one, None), (one, ("test", "one")), (one, ("test", "two")), (one, ("other", "one")),
+            (two, ("test", "one")), (two, ("test", "on\0e")), (two, None), (a_family(3), ("test", "two")),
+        ]  # fmt: skip
+        found = await asyncio.gather(*(store.family(family.key, unless=unless) for family, unless in asked))
+        assert [each and each.family for each in found] == [one, None, one, one, None, two, two, None]
 
     async def test_every_field_of_a_family_comes_back_as_it_was_inserted(self, store: CompleteStore) -> None:
         plain = a_family()
