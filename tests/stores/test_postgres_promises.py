@@ -8,11 +8,14 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from itertools import permutations
+from unittest.mock import AsyncMock
 
 import psycopg
 import pytest
 from msgspec import structs
 from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import AsyncConnectionPool
 
 from detent.core.changes import (
     Changes,
@@ -22,6 +25,7 @@ from detent.core.changes import (
     InsertFamily,
     InsertRecord,
     InsertSession,
+    InsertUser,
     Part,
     RaiseServerEpoch,
     ReplaceClient,
@@ -40,7 +44,7 @@ from detent.stores.postgres import PostgresStore
 from detent.stores.postgres.statements import FOUND, FOUND_UNLESS, REPLACED, numbered, rows_in_json
 from detent.stores.rows import Value
 from detent.stores.statements import steps_of
-from detent.testing.factories import NOW, a_client, a_family, a_record, a_session, an_api, an_event
+from detent.testing.factories import NOW, a_client, a_family, a_record, a_session, a_user, an_api, an_event
 from tests.postgres import Cluster
 
 pytestmark = pytest.mark.slow
@@ -149,6 +153,42 @@ async def test_what_is_asked_at_once_shares_a_commit_and_each_has_its_own_answer
     assert [type(outcome) for outcome in outcomes] == [type(None), type(None), Conflict, Conflict, type(None)]
     assert postgres.counters.commits == before + 1
     assert [(await stored(postgres, family.key)).version for family in families[:5]] == [2, 2, 1, 2, 1]
+
+
+async def test_what_is_new_at_once_shares_a_commit_and_whoever_comes_second_is_told_so_alone(
+    postgres: PostgresStore,
+) -> None:
+    async def born(*numbers: int) -> list[object]:
+        new = [
+            Changes((InsertFamily(a_family(number, subject=f"user {number}")),), (an_event(about=f"{number}"),))
+            for number in numbers
+        ]
+        outcomes = await asyncio.gather(*map(postgres.apply, new), return_exceptions=True)
+        return [type(outcome) for outcome in outcomes]
+
+    before = postgres.counters.commits
+    assert await born(*range(24)) == [type(None)] * 24
+    assert postgres.counters.commits == before + 1
+    assert await born(24, 7, 25, 25) in ([type(None), Conflict, *pair] for pair in permutations((type(None), Conflict)))
+    assert [each.family.key for n in range(26) if (each := await postgres.family(a_family(n, subject=f"user {n}").key))]
+    assert sorted(int(event.about) for _, event in await postgres.events()) == list(range(26))
+
+
+async def test_rows_that_are_asked_for_at_once_are_read_on_one_connection(
+    postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await postgres.apply(changed(InsertRecord(a_record("one")), InsertUser(a_user("alice")), InsertUser(a_user("bob"))))
+    taken = AsyncMock(wraps=AsyncConnectionPool.getconn)
+    monkeypatch.setattr(AsyncConnectionPool, "getconn", lambda *args: taken(*args))
+    names = ("alice", "nobody", "bob")
+    users, one, none = await asyncio.gather(
+        asyncio.gather(*map(postgres.user, names)), postgres.record("test", "one"), postgres.record("test", "two")
+    )
+    assert [user and user.subject for user in users] == ["alice", None, "bob"]
+    assert (one, none) == (a_record("one"), None)
+    assert taken.await_count == 1
+    first, nul, last = await asyncio.gather(*(postgres.record("test", key) for key in ("one", "on\0e", "one")))
+    assert (first, nul, last) == (a_record("one"), None, a_record("one")), "none for want of a column that holds it"
 
 
 async def test_a_family_that_no_row_can_hold_is_refused_alone(postgres: PostgresStore) -> None:

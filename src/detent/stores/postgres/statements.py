@@ -14,7 +14,7 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -40,10 +40,13 @@ _UNLESS: Final = b"SELECT 1 FROM record WHERE kind = ($3::text[])[asked] AND key
 FOUND_UNLESS: Final = FOUND + b" WHERE (%b) IS NULL" % _UNLESS  # NOT EXISTS would be a join with all of `record`
 REPLACED: Final = b"SELECT families_replaced($1)"
 _OF_FAMILIES: Final = (sql.FAMILY, sql.FAMILY_UNLESS)
+_OF_ONE_ROW: Final = frozenset({sql.USER, sql.USER_BY_NAME, sql.SESSION, sql.CONSENT, sql.RECORD})
 _COLUMNS: Final = (*sql.HOT, "placement", "id")
 _OF_BYTES: Final = ("retry_key", "agent", "id")
 
 T = TypeVar("T")
+Found = TypeVar("Found")
+Asked = tuple[str, tuple[Value, ...]]  # a statement and its values
 
 
 class Statements:
@@ -61,25 +64,21 @@ class Statements:
         self._families = Together(self._found, waiting=waiting)
         self._turns = Together(self._replaced, waiting=waiting)
         self._turns.take_turns_with(self._families)
+        self._rows = Together(self._read_all, waiting=waiting)
+        self._inserts = Together(self._inserted, waiting=waiting)
+        self._together: tuple[Together[Any, Any], ...] = (self._families, self._turns, self._rows, self._inserts)
 
     @property
     def waiting(self) -> int:
-        asked = self._families.waiting + self._turns.waiting
+        asked = sum(each.waiting for each in self._together)
         return asked + self._pool.get_stats().get("requests_waiting", 0)
 
     def read(self, text: str, values: tuple[Value, ...]) -> Awaitable[list[Row]]:
         if text in _OF_FAMILIES:
             return self._families.ask(values)
-
-        async def work(connection: Connection) -> list[Row]:
-            if values and not _storable(values):
-                return []
-            if text is not self.changed_since:
-                self.counters.count(text)
-            cursor = await connection.execute(numbered(text), values, binary=True)
-            return await cursor.fetchall()
-
-        return self._kept(self._on_a_connection(work))
+        if text in _OF_ONE_ROW:
+            return self._rows.ask((text, values))
+        return self._kept(self._read((text, values)))
 
     def write(
         self, steps: Sequence[Step], committed: Callable[[], None] | None = None, *, only_ends: bool = False
@@ -87,6 +86,8 @@ class Statements:
         """All steps or none; the answer is how many rows they changed. A caller that leaves takes nothing back."""
         if committed is None and len(steps) == 1 and steps[0].text is sql.REPLACE_FAMILY:
             return self._turns.ask(steps[0])
+        if committed is None and all(step.text.startswith("INSERT") for step in steps):
+            return self._inserts.ask(steps)
 
         async def work() -> int:
             try:
@@ -98,8 +99,8 @@ class Statements:
         return self._kept(work())
 
     async def close(self) -> None:
-        await self._families.finish()
-        await self._turns.finish()
+        for each in self._together:
+            await each.finish()
         while self._under_way:
             await asyncio.wait(self._under_way)
         await self._pool.close()
@@ -112,6 +113,57 @@ class Statements:
                 if attempt == _ATTEMPTS - 1:
                     raise StoreUnavailable(f"The store could not answer: {undone}") from undone
         raise AssertionError
+
+    async def _read(self, asked: Asked) -> list[Row]:
+        text, values = asked
+        if values and not _storable(values):
+            return []
+        if text is not self.changed_since:
+            self.counters.count(text)
+
+        async def work(connection: Connection) -> list[Row]:
+            cursor = await connection.execute(numbered(text), values, binary=True)
+            return await cursor.fetchall()
+
+        return await self._on_a_connection(work)
+
+    async def _read_all(self, asked: Sequence[Asked]) -> Sequence[list[Row] | Exception]:
+        """On one connection and one after the other, without a wait in between."""
+
+        async def work(connection: Connection) -> list[list[Row]]:
+            async with connection.pipeline():
+                cursors = [await connection.execute(numbered(text), values, binary=True) for text, values in asked]
+            return [await cursor.fetchall() for cursor in cursors]
+
+        if len(asked) > 1:
+            with suppress(_Undone, ValueError):  # then each for itself
+                found = await self._on_a_connection(work)
+                self.counters.reads += len(asked)
+                return found
+        return await _each(self._read, asked)
+
+    async def _inserted(self, writes: Sequence[Sequence[Step]]) -> Sequence[int | Exception]:
+        """In one transaction, unless one of them is not to be: then each in its own."""
+        steps = [step for write in writes for step in write]
+
+        async def work(connection: Connection) -> list[int]:
+            async with connection.transaction():
+                async with connection.pipeline():
+                    cursors = [await connection.execute(numbered(step.text), step.values) for step in steps]
+                changed = [cursor.rowcount for cursor in cursors]
+                if any(step.must_change and not rows for step, rows in zip(steps, changed, strict=True)):
+                    raise Conflict
+            return changed
+
+        if len(writes) > 1:
+            began = monotonic()
+            with suppress(_Undone, Conflict, ValueError):
+                changed = iter(await self._on_a_connection(work))
+                for step in steps:
+                    self.counters.count(step.text)
+                self._committed(len(writes), began)
+                return [sum(islice(changed, len(write))) for write in writes]
+        return await _each(self._write, writes)
 
     async def _found(self, asked_for: Sequence[tuple[Value, ...]]) -> Sequence[list[Row]]:
         """Each is a placement and an id; then, if it is asked for so, the kind and key of a record."""
@@ -144,17 +196,10 @@ class Statements:
         try:
             changed = {order[asked - 1] for (asked,) in await self._on_a_connection(work)}
         except (_Undone, ValueError):
-            return await asyncio.gather(*map(self._replaced_alone, steps))
+            return await _each(self._write, [[step] for step in steps])
         self.counters.writes += len(steps)
-        self.counters.commits += 1
-        self.work.committed(len(steps), monotonic() - began)
+        self._committed(len(steps), began)
         return [1 if number in changed else Conflict() for number in range(len(steps))]
-
-    async def _replaced_alone(self, step: Step) -> int | Exception:
-        try:
-            return await self._write([step])
-        except (Conflict, StoreUnavailable, ValueError) as error:
-            return error
 
     async def _carry_out(self, connection: Connection, steps: Sequence[Step]) -> int:
         began = monotonic()
@@ -163,9 +208,12 @@ class Statements:
         else:
             async with connection.transaction():
                 changed = sum([await self._changed(connection, step) for step in steps])
-        self.counters.commits += 1
-        self.work.committed(1, monotonic() - began)
+        self._committed(1, began)
         return changed
+
+    def _committed(self, parts: int, began: float) -> None:
+        self.counters.commits += 1
+        self.work.committed(parts, monotonic() - began)
 
     async def _changed(self, connection: Connection, step: Step) -> int:
         self.counters.count(step.text)
@@ -234,6 +282,18 @@ class Statements:
 
 class _Undone(Exception):
     """PostgreSQL undid it all, and says so."""
+
+
+async def _each(carry_out: Callable[[T], Awaitable[Found]], asked: Iterable[T]) -> list[Found | Exception]:
+    """By itself, on a connection of its own."""
+
+    async def alone(what: T) -> Found | Exception:
+        try:
+            return await carry_out(what)
+        except Exception as error:
+            return error
+
+    return await asyncio.gather(*map(alone, asked))
 
 
 def _has_been_hung_up(connection: Connection) -> bool:

@@ -1,4 +1,5 @@
-"""What many requests ask for at once goes to PostgreSQL as one statement: one plan, one commit, one round trip.
+"""What many requests ask for at once goes to PostgreSQL together: one commit, few round trips, and one plan where
+it is one statement.
 
 Rule: while one such statement is under way, what is asked meanwhile waits for its end, so the busier the server, the
 more share one; but for no longer than a moment, since one row that somebody locks would hold up everybody. Two kinds
