@@ -50,6 +50,26 @@ def refresh_postgres(options: Options) -> Iterator[Line]:
     server.stop()
 
 
+def postgres(options: Options) -> Iterator[Line]:
+    """What no bar is set for: other requests with the database on the same core."""
+    database = Database()
+    server = Server(families=options.chains, postgres=database.address)
+    many = int(CODES_A_SECOND * options.seconds)
+    seen = server.tell(f"access {SEEN}")["file"]
+
+    def codes() -> Load:
+        return Load("list", server.token_url, (server.tell(f"codes {many}")["file"], '"refresh_token"'))
+
+    def again() -> Load:
+        return Load("list", f"{server.url}/oauth/introspect", (seen, '"active":true'), again=True)
+
+    yield line("code + PKCE, PostgreSQL", Bar(), options, _asking(server, codes, options, database))
+    yield line(
+        "introspection, token seen before, PostgreSQL", Bar(), options, _asking(server, again, options, database)
+    )
+    server.stop()
+
+
 def nodes(options: Options) -> Iterator[Line]:
     """One, two and three servers on one PostgreSQL, all on one core: what more of them cost, and that none is lost."""
     database = Database()
@@ -140,6 +160,7 @@ def documents(options: Options) -> Iterator[Line]:
     server.stop()
 
 
-def _asking(server: Server, load: IntoLoad, options: Options) -> Callable[[], Point]:
+def _asking(server: Server, load: IntoLoad, options: Options, database: Database | None = None) -> Callable[[], Point]:
     """What is asked is made before the clock starts."""
-    return lambda: run(server.pids(), [load()], options.seconds)
+    pids = database.pids if database else tuple
+    return lambda: run((*server.pids(), *pids()), [load()], options.seconds)

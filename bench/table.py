@@ -28,6 +28,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "refresh-rs256": scenarios.refresh_rs256,
     "refresh-rs256-openid": scenarios.refresh_rs256_openid,
     "refresh-postgres": scenarios.refresh_postgres,
+    "postgres": scenarios.postgres,
     "nodes": scenarios.nodes,
     "client-credentials": scenarios.client_credentials,
     "code": scenarios.code,
