@@ -12,9 +12,9 @@ import re
 import select
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
-from functools import lru_cache
-from itertools import count, islice
+from contextlib import nullcontext, suppress
+from functools import lru_cache, partial
+from itertools import count
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -86,7 +86,7 @@ class Statements:
         """All steps or none; the answer is how many rows they changed. A caller that leaves takes nothing back."""
         if committed is None and len(steps) == 1 and steps[0].text is sql.REPLACE_FAMILY:
             return self._turns.ask(steps[0])
-        if committed is None and all(step.text.startswith("INSERT") for step in steps):
+        if committed is None and all(step.must_change and step.text.startswith("INSERT") for step in steps):
             return self._inserts.ask(steps)
 
         async def work() -> int:
@@ -108,7 +108,7 @@ class Statements:
     async def _write(self, steps: Sequence[Step]) -> int:
         for attempt in range(_ATTEMPTS):
             try:
-                return await self._on_a_connection(lambda connection: self._carry_out(connection, steps))
+                return await self._on_a_connection(partial(self._carry_out, steps, 1))
             except _Undone as undone:
                 if attempt == _ATTEMPTS - 1:
                     raise StoreUnavailable(f"The store could not answer: {undone}") from undone
@@ -144,25 +144,11 @@ class Statements:
 
     async def _inserted(self, writes: Sequence[Sequence[Step]]) -> Sequence[int | Exception]:
         """In one transaction, unless one of them is not to be: then each in its own."""
-        steps = [step for write in writes for step in write]
-
-        async def work(connection: Connection) -> list[int]:
-            async with connection.transaction():
-                async with connection.pipeline():
-                    cursors = [await connection.execute(numbered(step.text), step.values) for step in steps]
-                changed = [cursor.rowcount for cursor in cursors]
-                if any(step.must_change and not rows for step, rows in zip(steps, changed, strict=True)):
-                    raise Conflict
-            return changed
-
         if len(writes) > 1:
-            began = monotonic()
             with suppress(_Undone, Conflict, ValueError):
-                changed = iter(await self._on_a_connection(work))
-                for step in steps:
-                    self.counters.count(step.text)
-                self._committed(len(writes), began)
-                return [sum(islice(changed, len(write))) for write in writes]
+                steps = [step for write in writes for step in write]
+                await self._on_a_connection(partial(self._carry_out, steps, len(writes)))
+                return [len(write) for write in writes]
         return await _each(self._write, writes)
 
     async def _found(self, asked_for: Sequence[tuple[Value, ...]]) -> Sequence[list[Row]]:
@@ -201,26 +187,22 @@ class Statements:
         self._committed(len(steps), began)
         return [1 if number in changed else Conflict() for number in range(len(steps))]
 
-    async def _carry_out(self, connection: Connection, steps: Sequence[Step]) -> int:
-        began = monotonic()
-        if len(steps) == 1:
-            changed = await self._changed(connection, steps[0])
-        else:
-            async with connection.transaction():
-                changed = sum([await self._changed(connection, step) for step in steps])
-        self._committed(1, began)
+    async def _carry_out(self, steps: Sequence[Step], writes: int, connection: Connection) -> int:
+        began, changed = monotonic(), 0
+        # Last what draws a number: one that was drawn for what is then undone would leave a gap in the log.
+        events = [step for step in steps if step.text is sql.INSERT_EVENT]
+        others = [step for step in steps if step.text is not sql.INSERT_EVENT]
+        async with connection.transaction() if len(steps) > 1 else nullcontext():
+            for portion in filter(None, (others, events)):
+                changed += await _changed(connection, portion)
+        for step in steps:
+            self.counters.count(step.text)
+        self._committed(writes, began)
         return changed
 
-    def _committed(self, parts: int, began: float) -> None:
+    def _committed(self, writes: int, began: float) -> None:
         self.counters.commits += 1
-        self.work.committed(parts, monotonic() - began)
-
-    async def _changed(self, connection: Connection, step: Step) -> int:
-        self.counters.count(step.text)
-        cursor = await connection.execute(numbered(step.text), step.values)
-        if step.must_change and not cursor.rowcount:
-            raise Conflict
-        return cursor.rowcount
+        self.work.committed(writes, monotonic() - began)
 
     def _kept(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
         """Run to its end, whatever becomes of whoever waits for it."""
@@ -282,6 +264,16 @@ class Statements:
 
 class _Undone(Exception):
     """PostgreSQL undid it all, and says so."""
+
+
+async def _changed(connection: Connection, steps: Sequence[Step]) -> int:
+    """How many rows, without a wait between the steps. Raises Conflict where one must find its row and does not."""
+    async with connection.pipeline() if len(steps) > 1 else nullcontext():
+        cursors = [await connection.execute(numbered(step.text), step.values) for step in steps]
+    changed = [cursor.rowcount for cursor in cursors]
+    if any(step.must_change and not rows for step, rows in zip(steps, changed, strict=True)):
+        raise Conflict
+    return sum(changed)
 
 
 async def _each(carry_out: Callable[[T], Awaitable[Found]], asked: Iterable[T]) -> list[Found | Exception]:
