@@ -47,6 +47,7 @@ class Host:
 @contextmanager
 def network(many: int) -> Iterator[list[Host]]:
     hosts = [Host(number) for number in range(2, 2 + many)]
+    _remove(hosts)  # what a run left that was killed
     try:
         ip("link", "add", "name", _SWITCH, "type", "bridge")
         ip("addr", "add", f"{FIRST}/24", "dev", _SWITCH)
@@ -55,6 +56,10 @@ def network(many: int) -> Iterator[list[Host]]:
             host.make()
         yield hosts
     finally:
-        for host in hosts:
-            host.remove()
-        ip("link", "del", _SWITCH, check=False)
+        _remove(hosts)
+
+
+def _remove(hosts: list[Host]) -> None:
+    for host in hosts:
+        host.remove()
+    ip("link", "del", _SWITCH, check=False)
