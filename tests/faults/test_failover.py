@@ -87,4 +87,4 @@ def test_fault_f9_who_cancels_the_wait_for_the_standbys_makes_nothing_acknowledg
     if right:
         assert (crowd.refused, found) == ([], set())
     else:
-        assert found & {"I1", "I7"}, "an acknowledged token was refused, whoever held the newest one by then"
+        assert "I1" in found
