@@ -54,19 +54,9 @@ def postgres(options: Options) -> Iterator[Line]:
     """What no bar is set for: other requests with the database on the same core."""
     database = Database()
     server = Server(families=options.chains, postgres=database.address)
-    many = int(CODES_A_SECOND * options.seconds)
-    seen = server.tell(f"access {SEEN}")["file"]
-
-    def codes() -> Load:
-        return Load("list", server.token_url, (server.tell(f"codes {many}")["file"], '"refresh_token"'))
-
-    def again() -> Load:
-        return Load("list", f"{server.url}/oauth/introspect", (seen, '"active":true'), again=True)
-
-    yield line("code + PKCE, PostgreSQL", Bar(), options, _asking(server, codes, options, database))
-    yield line(
-        "introspection, token seen before, PostgreSQL", Bar(), options, _asking(server, again, options, database)
-    )
+    loads = (("code + PKCE", _codes(server, options)), ("introspection, token seen before", _seen(server)))
+    for item, load in loads:
+        yield line(f"{item}, PostgreSQL", Bar(), options, _asking(server, load, options, database))
     server.stop()
 
 
@@ -123,27 +113,19 @@ def client_credentials(options: Options) -> Iterator[Line]:
 def code(options: Options) -> Iterator[Line]:
     """Sign-in and consent are past: codes as the authorization endpoint seals them, each redeemed once."""
     server = Server(families=options.chains)
-    many = int(CODES_A_SECOND * options.seconds)
-
-    def load() -> Load:
-        return Load("list", server.token_url, (server.tell(f"codes {many}")["file"], '"refresh_token"'))
-
-    yield line("authorization code + PKCE exchange", Bar(4_000, 1.6), options, _asking(server, load, options))
+    ours = _asking(server, _codes(server, options), options)
+    yield line("authorization code + PKCE exchange", Bar(4_000, 1.6), options, ours)
     server.stop()
 
 
 def introspection(options: Options) -> Iterator[Line]:
     server = Server(families=options.chains)
-    url, many = f"{server.url}/oauth/introspect", int(TOKENS_A_SECOND * options.seconds)
-    seen = server.tell(f"access {SEEN}")["file"]
-
-    def again() -> Load:
-        return Load("list", url, (seen, '"active":true'), again=True)
+    many = int(TOKENS_A_SECOND * options.seconds)
 
     def fresh() -> Load:
-        return Load("list", url, (server.tell(f"access {many}")["file"], '"active":true'))
+        return _introspecting(server, server.tell(f"access {many}")["file"])
 
-    yield line("introspection, token seen before", Bar(15_000), options, _asking(server, again, options))
+    yield line("introspection, token seen before", Bar(15_000), options, _asking(server, _seen(server), options))
     yield line("introspection, first sight", Bar(5_000), options, _asking(server, fresh, options))
     server.stop()
 
@@ -158,6 +140,20 @@ def documents(options: Options) -> Iterator[Line]:
         load = Load("get", server.url + path, (content,), basic=False)
         yield line(name, Bar(20_000), options, _asking(server, lambda load=load: load, options))  # type: ignore[misc]
     server.stop()
+
+
+def _codes(server: Server, options: Options) -> IntoLoad:
+    many = int(CODES_A_SECOND * options.seconds)
+    return lambda: Load("list", server.token_url, (server.tell(f"codes {many}")["file"], '"refresh_token"'))
+
+
+def _seen(server: Server) -> IntoLoad:
+    file = server.tell(f"access {SEEN}")["file"]
+    return lambda: _introspecting(server, file, again=True)
+
+
+def _introspecting(server: Server, file: str, *, again: bool = False) -> Load:
+    return Load("list", f"{server.url}/oauth/introspect", (file, '"active":true'), again=again)
 
 
 def _asking(server: Server, load: IntoLoad, options: Options, database: Database | None = None) -> Callable[[], Point]:

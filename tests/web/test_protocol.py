@@ -15,8 +15,8 @@ from detent.system import SystemEntropy
 from detent.testing.server import Loopback, ServerThread
 from detent.web.asgi import Edge, Receive, Scope, Send
 from detent.web.connections import MOST_TOGETHER
-from detent.web.protocol import Protocol
 from detent.web.server import Server, port_of
+from tests.web.wire import Wire
 
 pytestmark = pytest.mark.quick
 
@@ -122,34 +122,16 @@ def test_a_connection_is_kept_for_the_next_request(doors: Doors) -> None:
             assert wire.recv(65536).endswith(word.encode())  # and so in one piece
 
 
-class Wire(asyncio.Transport):
-    """A connection without a socket, which tells `log` of what leaves by it."""
+class Told(Wire):
+    """Which tells `log` of what leaves by it."""
 
     def __init__(self, server: Server, log: list[str]) -> None:
-        super().__init__()
-        self.protocol = Protocol(server.config, server.server_state, {})
-        self.answer, self.closed, self._log = b"", False, log
-        self.protocol.connection_made(self)
-
-    def ask(self, path: str) -> None:
-        self.protocol.data_received(asking("GET", path, last=False))
+        super().__init__(server)
+        self._log = log
 
     def write(self, data: Any) -> None:
         self._log.append("sent")
-        self.answer += data
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
+        super().write(data)
 
 
 class Crowded:
@@ -165,8 +147,8 @@ class Crowded:
         self.server = Server(Edge(routes, frozenset(), SystemEntropy(), any_host=frozenset(routes)))
         self.server.config.load()
 
-    def asked(self, *paths: str) -> list[Wire]:
-        wires = [Wire(self.server, self.log) for _ in paths]
+    def asked(self, *paths: str) -> list[Told]:
+        wires = [Told(self.server, self.log) for _ in paths]
         for wire, path in zip(wires, paths, strict=True):
             wire.ask(path)
         return wires
@@ -183,7 +165,7 @@ def test_answers_of_one_moment_leave_together_and_none_waits_for_more_than_a_few
     async def work() -> None:
         wires = crowded.asked(*["/fine"] * (2 * MOST_TOGETHER + 3))
         await steps(3)
-        assert all(wire.answer.endswith(b"fine") for wire in wires)
+        assert all(wire.answers[0].endswith(b"fine") for wire in wires)
 
     run(work())
     whole = ["ready"] * MOST_TOGETHER + ["sent"] * MOST_TOGETHER
@@ -194,9 +176,9 @@ def test_an_answer_that_cannot_be_sent_keeps_none_of_those_that_leave_with_it() 
     async def work() -> None:
         before, broken, after = Crowded().asked("/fine", "/split", "/fine")
         await steps(3)
-        assert before.answer.endswith(b"fine")
-        assert after.answer.endswith(b"fine")
-        assert (broken.answer, broken.closed) == (b"", True)
+        assert before.answers[0].endswith(b"fine")
+        assert after.answers[0].endswith(b"fine")
+        assert (broken.answers, broken.closed) == ([], True)
 
     run(work())
 
@@ -207,11 +189,11 @@ def test_an_answer_that_is_ready_when_the_server_ends_still_leaves_and_says_that
         [wire] = crowded.asked("/fine")
         while "ready" not in crowded.log:
             await steps(1)
-        assert not wire.answer
+        assert not wire.answers
         wire.protocol.shutdown()
         assert not wire.closed
         await steps(1)
-        assert b"connection: close" in wire.answer
+        assert b"connection: close" in wire.answers[0]
         assert wire.closed
 
     run(work())

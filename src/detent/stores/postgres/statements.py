@@ -116,7 +116,7 @@ class Statements:
 
     async def _read(self, asked: Asked) -> list[Row]:
         text, values = asked
-        if values and not _storable(values):
+        if _holds_nul(values):
             return []
         if text is not self.changed_since:
             self.counters.count(text)
@@ -153,7 +153,7 @@ class Statements:
 
     async def _found(self, asked_for: Sequence[tuple[Value, ...]]) -> Sequence[list[Row]]:
         """Each is a placement and an id; then, if it is asked for so, the kind and key of a record."""
-        unless = [_storable(values[2:]) or (None, None) for values in asked_for]
+        unless = [(None, None) if _holds_nul(values) else values[2:] or (None, None) for values in asked_for]
         text = FOUND
         values: tuple[Any, ...] = in_arrays(asked_for)
         if any(kind for kind, _ in unless):
@@ -314,9 +314,9 @@ def rows_in_json(all_values: Iterable[tuple[Value, ...]]) -> str:
     return msgspec.json.encode(rows).decode()
 
 
-def _storable(values: tuple[Value, ...]) -> tuple[Value, ...]:
-    """Nothing where a value holds what no column can, so that no row has it."""
-    return () if any(isinstance(value, str) and "\0" in value for value in values) else values
+def _holds_nul(values: tuple[Value, ...]) -> bool:
+    """What no column can hold, so that no row has it."""
+    return any(isinstance(value, str) and "\0" in value for value in values)
 
 
 def in_arrays(keys: Sequence[tuple[Any, ...]]) -> tuple[str, str]:
