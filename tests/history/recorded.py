@@ -43,6 +43,12 @@ class Recorded:
         told: dict[str, Any] = answer.json()
         return told
 
+    def refresh_in_vain(self, token: str, *, promised: bool = False, **form: Any) -> None:
+        """Carried out, but whoever asked never hears of it."""
+        asked = {"grant_type": "refresh_token", "refresh_token": token, **form}
+        self.recorder.started("/oauth/token", asked, "testclient", promised=promised)
+        self.detent.post("/oauth/token", "testclient", **asked)
+
     def revoke(self, token: str) -> None:
         self.ask("/oauth/revoke", "testclient", token=token)
 

@@ -69,6 +69,21 @@ def two_rotations(run: Recorded) -> None:
     run.refresh(second["refresh_token"], promised=True)
 
 
+def an_answer_that_never_came(run: Recorded) -> None:
+    """To an owner who keeps to the rules, and asks again."""
+    second = run.refresh(run.sign_in()["refresh_token"], promised=True)["refresh_token"]
+    run.refresh_in_vain(second, retry_key=KEY, promised=True)
+    run.refresh(second, retry_key=KEY, promised=True)
+
+
+def a_thief_whose_answer_never_came(run: Recorded) -> None:
+    """The family ended by a request of unknown fate."""
+    first = run.sign_in()["refresh_token"]
+    third = run.refresh(run.refresh(first, promised=True)["refresh_token"], promised=True)["refresh_token"]
+    run.refresh_in_vain(first)
+    run.refresh(third)
+
+
 def the_parent_without_its_key(run: Recorded) -> None:
     first = run.sign_in()
     run.refresh(first["refresh_token"], retry_key=KEY)
@@ -314,6 +329,8 @@ def codes_work_twice(detent: Detent, patch: pytest.MonkeyPatch) -> None:
 SCENARIOS: tuple[Scenario, ...] = (
     rotations_and_a_thief,
     two_rotations,
+    an_answer_that_never_came,
+    a_thief_whose_answer_never_came,
     the_parent_without_its_key,
     a_retry_after_the_handle_key_was_turned,
     two_tabs_in_one_second,
@@ -342,6 +359,7 @@ def test_a_right_server_passes(recorded: Recorded, scenario: Scenario) -> None:
         (early_purge, a_week_with_sweeps, "I7"),
         (early_purge, a_week_with_sweeps, "I1"),
         (acknowledged_writes_are_lost, two_rotations, "I1"),
+        (acknowledged_writes_are_lost, an_answer_that_never_came, "I1"),
         (the_key_of_the_moment_instead_of_the_rows, a_retry_after_the_handle_key_was_turned, "I3"),
         (each_repeat_supersedes, two_tabs_in_one_second, "I3"),
         (equals_stay_good, late_retries_after_an_access_token_only, "I2"),

@@ -152,8 +152,12 @@ def _acknowledged_ends(story: Story) -> Iterator[Request]:
 
 
 def acknowledged_rotations_survive(story: Story) -> Iterator[Violation]:
-    """I1: the newest token that anybody was given is refused although nothing can have ended the family."""
-    threats = [*story.revocations, *story.cuts, *(request for request in story.refreshes if not request.answered)]
+    """I1: the newest token that anybody was given is refused although nothing can have ended the family. A refresh of
+    unknown fate may have, unless everybody who has its tokens keeps to the rules (I6).
+    """
+    kept = all(request.promised for request in story.refreshes)
+    fateful = [request for request in story.refreshes if not request.answered and not kept]
+    threats = [*story.revocations, *story.cuts, *fateful]
     for request in story.refreshes:
         if not request.refused or any(other is not request and not other.after(request) for other in threats):
             continue
