@@ -136,9 +136,11 @@ async def main(options: argparse.Namespace) -> None:
     bench = Bench(options.folder, keys, house, options.alg, tuple(options.scope.split()))
     if options.families:
         await bench.seed(options.families)
-    telling = asyncio.create_task(tell(bench))
+    telling, signing = asyncio.create_task(tell(bench)), asyncio.create_task(keys.signing.run())
     await serve_until_signal([Served(house.asgi, [loopback.socket])], lambda: say({"url": loopback.url}))
     await telling
+    signing.cancel()
+    await asyncio.gather(signing, return_exceptions=True)
     await store.close()
 
 

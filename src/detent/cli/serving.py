@@ -67,6 +67,7 @@ async def at_work(office: Office) -> AsyncIterator[None]:
             office.chain.run,
             office.courier.run,
             office.house.logouts.run,
+            office.keys.signing.run,
             partial(beat_for_ever, office),
             partial(_forget_unused_for_ever, office),
             partial(watch_for_ever, office),

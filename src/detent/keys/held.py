@@ -6,19 +6,19 @@ Where they lie and how others hear of them is file.py's and database.py's; which
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import chain
 from typing import Any, Final
 
 import msgspec
 
 from detent.core.api import SigningAlg
+from detent.core.base64url import base64url
 from detent.core.encryption import Enc, OwnAlg
 from detent.core.errors import KeyUnknown
 from detent.core.ids import Instant
 from detent.keys.material import DecryptionKey, SigningKey, generate, pair_of
-from detent.keys.portions import Portions
 from detent.keys.ring import SECRET_PURPOSES, KeysError, KeyState, Purpose, RingKey, Rotation, Schedule, plan_missing
+from detent.keys.signing import Signing
 from detent.keys.stored import NUMBERS, StoredKey, name_of
 from detent.keys.view import View, view_of
 from detent.ports import Clock, SecretKeys
@@ -27,9 +27,9 @@ SCHEDULE: Final = Schedule()
 NEEDED: Final[tuple[Purpose, ...]] = ("RS256", *SECRET_PURPOSES)
 
 _CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-# A signature of these takes nearly a millisecond, off the GIL: with a second core the loop goes on meanwhile.
+# A signature of these takes a quarter of a millisecond and more: with a second core the loop goes on meanwhile.
 _LONG: Final = frozenset({"RS256", "PS256"})
-_THREADS: Final = ThreadPoolExecutor(_CORES, thread_name_prefix="detent-sign") if _CORES > 1 else None
+PROCESSES: Final = min(_CORES, 4) if _CORES > 1 else 0  # more than the loop can feed
 
 Plans = Callable[[Instant], Mapping[Purpose, Rotation]]
 
@@ -54,16 +54,17 @@ class HeldKeys:
         self._clock = clock
         self._schedule = schedule
         self._stored: dict[str, StoredKey] = {}
-        self._portions = Portions(_THREADS, _CORES) if _THREADS else None
+        self.signing = Signing(PROCESSES)
 
     def signing_kid(self, alg: SigningAlg) -> str:
         return self._signer(alg).kid
 
     async def sign(self, alg: SigningAlg, typ: str, claims: dict[str, Any]) -> str:
         signer = self._signer(alg)
-        if alg in _LONG and self._portions:
-            return await self._portions.sign(partial(signer.sign, typ, claims))
-        return signer.sign(typ, claims)
+        signing_input = signer.signing_input(typ, claims)
+        given = signing_input.encode()
+        signature = await self.signing.signature(signer, given) if alg in _LONG else signer.signature(given)
+        return f"{signing_input}.{base64url(signature)}"
 
     def public_jwks(self, algs: frozenset[str]) -> Sequence[Mapping[str, Any]]:
         return self._now().public_jwks(algs)

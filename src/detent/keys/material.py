@@ -54,20 +54,20 @@ class SigningKey:
     def __init__(self, alg: SigningAlg, material: bytes) -> None:
         """Raises ValueError for material that is no key of this algorithm. Takes material as `generate` made it."""
         self.alg = alg
+        self.material = material
         key = _imported(alg, material)
         self.kid: str = key.thumbprint()[:_KID_CHARACTERS]
         self.public_jwk: dict[str, Any] = {**key.as_dict(private=False), "kid": self.kid, "use": "sig", "alg": alg}
-        self._signature = _signing_with(alg, key)
+        self.signature = _signing_with(alg, key)  # of a signing input
         self._heads: dict[str, str] = {}  # the first part of a token, by its `typ`
 
-    def sign(self, typ: str, claims: dict[str, Any]) -> str:
-        """A compact JWS, on any thread. `joserfc.jws` would weigh the key anew each time; it was weighed above."""
+    def signing_input(self, typ: str, claims: dict[str, Any]) -> str:
+        """RFC 7515 §5.1. `joserfc.jws` would weigh the key anew each time; it was weighed above."""
         head = self._heads.get(typ)
         if head is None:
             head = base64url(_encode({"typ": typ, "alg": self.alg, "kid": self.kid}))
             self._heads[typ] = head
-        signing_input = f"{head}.{base64url(_encode(claims))}"
-        return f"{signing_input}.{base64url(self._signature(signing_input.encode()))}"
+        return f"{head}.{base64url(_encode(claims))}"
 
 
 class DecryptionKey:
