@@ -17,6 +17,7 @@ from detent.core.changes import (
     changed,
 )
 from detent.core.errors import Conflict, StoreUnavailable
+from detent.stores import sql
 from detent.stores.sqlite import SqliteStore
 from detent.testing.factories import NOW, a_client, a_family, a_record
 from tests.stores.disk import Disk
@@ -58,6 +59,8 @@ async def test_while_the_disk_is_slow_the_loop_goes_on_and_the_next_commit_colle
         await committing.wait()
         rest = [asyncio.create_task(on_disk.apply(changed(InsertRecord(a_record(f"{n}"))))) for n in range(50)]
         reading = asyncio.create_task(generation(on_disk))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         assert await on_disk.client("app"), "what is remembered is answered meanwhile"
         assert not any(task.done() for task in (first, reading, *rest))
     await asyncio.gather(first, *rest)
@@ -167,6 +170,49 @@ async def test_too_many_who_wait_are_refused_at_once(on_disk: SqliteStore, disk:
             await on_disk.family(a_family().key)
     await asyncio.gather(first, *waiting)
     assert await on_disk.record("test", "one too many") is None
+
+
+async def test_reads_of_a_tick_are_carried_out_at_once_and_share_a_transaction_that_ends_with_it(
+    path: Path, statements: list[str]
+) -> None:
+    async with asyncio.timeout(60):
+        store = await SqliteStore.open(path)
+        await store.apply(INSERT)
+        statements.clear()
+        for _ in range(3):
+            with pytest.raises(StopIteration) as answered:
+                store.family(a_family().key).send(None)
+            assert answered.value.value.family == a_family()
+        assert statements == ["BEGIN", sql.FAMILY, sql.FAMILY, sql.FAMILY]
+        await asyncio.sleep(0)
+        assert statements[4:] == ["ROLLBACK"]
+        await store.close()
+
+
+async def test_what_another_process_committed_before_this_tick_is_seen_in_it(path: Path) -> None:
+    store, another = await SqliteStore.open(path), await SqliteStore.open(path)
+    await store.apply(INSERT)
+    assert await generation(store) == 1
+    swapped = asyncio.ensure_future(another.apply(SWAP))
+    while not swapped.done():
+        assert await generation(store) in (1, 2)
+        await asyncio.sleep(0)
+    assert await generation(store) == 2
+    await store.close()
+    await another.close()
+
+
+async def test_a_flood_of_reads_does_not_hold_up_the_loop(path: Path) -> None:
+    store = await SqliteStore.open(path)
+    await store.apply(INSERT)
+    reading = [asyncio.create_task(generation(store)) for _ in range(600)]
+    done = []
+    while not all(task.done() for task in reading):
+        await asyncio.sleep(0)
+        done.append(sum(task.done() for task in reading))
+    assert done[0] == 256
+    assert len(done) > 3
+    await store.close()
 
 
 async def test_a_flood_is_carried_out_in_portions(path: Path) -> None:

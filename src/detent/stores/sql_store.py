@@ -224,9 +224,12 @@ class SqlStore:
     def _freshness(self) -> asyncio.Future[list[Row]]:
         """One question for all who wait for it; none of them can cancel it for the others."""
         if self._check is None:
-            self._check = asyncio.ensure_future(self._backend.read(self._backend.changed_since, ()))
+            self._check = asyncio.ensure_future(self._change())  # never done before `_checked` was told
             self._check.add_done_callback(self._checked)
         return asyncio.shield(self._check)
+
+    async def _change(self) -> list[Row]:
+        return await self._backend.read(self._backend.changed_since, ())
 
     def _checked(self, check: asyncio.Future[list[Row]]) -> None:
         self._check = None

@@ -1,8 +1,9 @@
 """One connection, and one commit for all that a tick of the event loop asks for.
 
-Reads of a tick run first, in a transaction of their own: they only ever see what is committed. Its writes then
-share one transaction, and only COMMIT, which waits for the disk, runs in a thread; what is asked for meanwhile
-waits for the next pass. Every write is answered after its COMMIT, and a batch that fails answers all of its writes
+A read is carried out when it is asked for. Those of a tick share a transaction, which ends with it: they only ever see
+what is committed, and all that was when their tick began, so when their requests came. The writes of the tick then
+share one transaction, and only COMMIT, which waits for the disk, runs in a thread; what is asked for meanwhile waits
+for the next pass. Every write is answered after its COMMIT, and a batch that fails answers all of its writes
 with StoreUnavailable. The loop never waits for a lock: a busy file is tried again until patience ends.
 """
 
@@ -74,6 +75,7 @@ class GroupCommit:
         self._reads: deque[_Read] = deque()
         self._writes: deque[_Write] = deque()
         self._due = False
+        self._read_in_tick = 0
         self._committing = False
         self._retry: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -85,9 +87,13 @@ class GroupCommit:
 
     def read(self, text: str, values: tuple[Value, ...]) -> asyncio.Future[list[Row]]:
         deadline = self._admitted()
-        answer: asyncio.Future[list[Row]] = self._loop.create_future()
-        self._reads.append(_Read(text, values, answer, deadline))
-        return answer
+        read = _Read(text, values, self._loop.create_future(), deadline)
+        if self._committing or self._reads or self._read_in_tick == _PORTION:
+            self._reads.append(read)
+        else:
+            self._read_in_tick += 1
+            self._carry_out_read(read)
+        return read.answer
 
     def write(
         self, steps: Sequence[Step], committed: Callable[[], None] | None = None, *, only_ends: bool = False
@@ -126,8 +132,10 @@ class GroupCommit:
 
     def _pass(self) -> None:
         self._due = False
-        if self._reads:
-            self._carry_out_reads()
+        for read in _portion(self._reads):
+            self._carry_out_read(read)
+        self._read_in_tick = 0
+        self._leave_transaction()
         if self._writes:
             self._carry_out_writes()
         if self._committing:
@@ -137,28 +145,20 @@ class GroupCommit:
         if self._drained and not (self._reads or self._writes or self._drained.done()):
             self._drained.set_result(None)
 
-    def _carry_out_reads(self) -> None:
-        batch = _portion(self._reads)
-        try:
-            self._cursor.execute("BEGIN")
-            for read in batch:
-                self._carry_out_read(read)
-        except Exception as error:
-            _refuse(batch, error)
-        self._leave_transaction()
-
     def _carry_out_read(self, read: _Read) -> None:
         if read.answer.done():  # nobody waits for it
             return
         try:
+            if not self._db.in_transaction:
+                self._cursor.execute("BEGIN")
             # Always to the end: a statement left open would keep its snapshot for the reads after it.
             found = self._cursor.execute(read.text, read.values).fetchall()
         except apsw.BusyError as error:
             self._try_again(self._reads, [read], error)
-        except apsw.Error as error:
-            _refuse([read], error)
         except _UNFIT as error:
             read.answer.set_exception(error)
+        except Exception as error:
+            _refuse([read], error)
         else:
             self.counters.count(read.text)
             read.answer.set_result(found)
