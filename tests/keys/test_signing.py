@@ -84,6 +84,16 @@ async def all_of(signing: Signing, key: SigningKey, wanted: list[bytes] = MANY) 
         return await asyncio.gather(*(signing.signature(key, each) for each in wanted))
 
 
+async def asked_of_who_stands_still(
+    started: list[Process], signing: Signing, key: Watched
+) -> "asyncio.Task[list[bytes]]":
+    for process in started:
+        process.send_signal(signal.SIGSTOP)
+    asked = asyncio.create_task(all_of(signing, key))
+    await asyncio.sleep(0.05)  # each has a portion
+    return asked
+
+
 def are_good(key: Watched, signatures: list[bytes]) -> bool:
     return all(key.verifies(*each) for each in zip(MANY, signatures, strict=True))
 
@@ -139,10 +149,7 @@ async def test_they_are_shared_by_who_is_free_and_no_portion_is_too_large(
 async def test_a_process_that_is_killed_leaves_nobody_without_a_signature(key: Watched, started: list[Process]) -> None:
     signing = Signing(2)
     async with at_work(signing, key) as running:
-        for process in started:
-            process.send_signal(signal.SIGSTOP)
-        asked = asyncio.create_task(all_of(signing, key))
-        await asyncio.sleep(0.05)  # both have a portion
+        asked = await asked_of_who_stands_still(started, signing, key)
         started[0].kill()
         assert are_good(key, await asked)
         await running
@@ -193,10 +200,7 @@ async def test_where_no_process_may_be_started_the_server_signs(
 async def test_who_stops_them_leaves_nobody_without_a_signature(key: Watched, started: list[Process]) -> None:
     signing = Signing(2)
     async with at_work(signing, key) as running:
-        for process in started:
-            process.send_signal(signal.SIGSTOP)
-        asked = asyncio.create_task(all_of(signing, key))
-        await asyncio.sleep(0.05)
+        asked = await asked_of_who_stands_still(started, signing, key)
         running.cancel()
         assert are_good(key, await asked)
 
