@@ -221,6 +221,7 @@ def test_a_person_who_leaves_in_the_moment_of_redemption_begins_nothing(app: App
     authorization = Authorization(ClientId(app.name), user.subject, ("read",), (API,), now, now, session_id=gone)
     pending = PendingAuthorization(issuing.new_key(user.subject), authorization, now)
     request = TokenRequest(Form({}), app.registered, now, Origin(), "", "")
+    around = app.detent.thread.call(issuing.surroundings(app.registered, user.epoch))
     with pytest.raises(Conflict):
-        app.detent.thread.call(issuing.begin(request, pending, user))
+        app.detent.thread.call(issuing.begin(request, pending, user, around))
     assert app.detent.thread.call(app.detent.store.family(pending.key)) is None

@@ -13,7 +13,8 @@ import pytest
 
 from detent.admin.families import Families
 from detent.admin.registrations import ClientFields
-from detent.core.ids import ClientId
+from detent.core.ids import ClientId, SessionKey
+from detent.ports import FoundSession
 from detent.testing.clock import ManualClock
 from tests.attacks.outcomes import assert_refused
 from tests.browsing import Browser
@@ -137,6 +138,25 @@ def test_attack_t15_rfc6749_10_4_after_a_cut_off_nothing_issued_before_is_good(
     commits = held.detent.statements().commits - before.commits
     assert commits == (2 if "enable" in door.__name__.split("_") else 1), "a cut-off is one write"
     held.assert_dead()
+
+
+def test_attack_t15_a_cut_off_reaches_what_a_code_begins_that_was_looked_at_before(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = held.detent.house.issuing.store
+    look = store.session
+
+    async def looked(key: SessionKey) -> FoundSession | None:
+        found = await look(key)
+        await Office(held.detent).families.end_all()
+        return found
+
+    monkeypatch.setattr(store, "session", looked)
+    begun = held.detent.redeem("app", held.code)
+    monkeypatch.undo()
+    assert begun.status_code == 200
+    assert not held.detent.introspect(begun.json()["access_token"], "demo-api")["active"]
+    assert_refused(held.detent.refresh("app", begun.json()["refresh_token"]))
 
 
 @pytest.mark.parametrize("door", DOORS)

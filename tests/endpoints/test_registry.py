@@ -62,7 +62,8 @@ class Coupon:
         now, issuing = request.now, self._house.issuing
         authorization = Authorization(request.client.client_id, user.subject, ("read",), (API,), now, auth_time=now)
         pending = PendingAuthorization(issuing.new_key(user.subject), authorization, expires_at=now)
-        return await issuing.begin(request, pending, user)
+        around = await issuing.surroundings(request.client, user.epoch)
+        return await issuing.begin(request, pending, user, around)
 
 
 class InvalidProof(OAuthError):

@@ -278,7 +278,7 @@ class DeviceGrant:
         if not await self._still_allowed(authorization, request.client):
             raise _refused("the consent was withdrawn since")
         try:
-            return await self._issuing.begin(request, pending, user)
+            return await self._issuing.begin(request, pending, user, around)
         except Conflict:  # a device that lost its answer has nothing to lose, and a thief is to have nothing to win
             await self._ending.end(
                 pending.key,

@@ -44,7 +44,8 @@ class Password:
             amr=("pwd",),
         )
         pending = PendingAuthorization(self._issuing.new_key(user.subject), authorization, expires_at=now)
-        return await self._issuing.begin(request, pending, user)
+        around = await self._issuing.surroundings(client, user.epoch)
+        return await self._issuing.begin(request, pending, user, around)
 
 
 def feature(issuing: Issuing, sign_in: SignIn) -> Feature:

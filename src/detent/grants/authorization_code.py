@@ -60,7 +60,7 @@ class AuthorizationCode:
         life = await self._still_meant(screened.authorization, request)
         try:
             until = life.absolute_until if life and screened.authorization.ends_with_session else None
-            return await self._issuing.begin(request, screened, user, until=until)
+            return await self._issuing.begin(request, screened, user, around, until=until)
         except Conflict:
             await self._kill(screened.key, request)  # which ends nothing where nothing was begun
             raise _refused("presented a second time, or the person left in this moment") from None

@@ -114,14 +114,20 @@ class Issuing:
         return Surroundings(epochs, store.restore_epoch, self.handles.current_key, self._ahead, session_over)
 
     async def begin(
-        self, request: TokenRequest, pending: PendingAuthorization, user: User, *, until: Instant | None = None
+        self,
+        request: TokenRequest,
+        pending: PendingAuthorization,
+        user: User,
+        around: Surroundings,
+        *,
+        until: Instant | None = None,
     ) -> TokenResponse:
         """A new family and its first tokens, in one commit; `until` is the end of the session that it ends with.
 
+        `around` is what the grant was weighed against: who cuts everything off from then on cuts this off too.
         Raises Conflict if the key was begun before, and if the session or the consent that it came of is gone.
         """
         client = request.client
-        around = await self.surroundings(client, user.epoch)
         authorization = msgspec.structs.replace(
             pending.authorization,
             created_at=request.now,
