@@ -13,6 +13,7 @@ class Wire(asyncio.Transport):
     def __init__(self, server: Server) -> None:
         super().__init__({"peername": ("127.0.0.1", 5000)})
         self.answers: list[bytes] = []
+        self.statuses: list[int] = []
         self.closed = False
         self._reading = True
         self._on_the_way = b""
@@ -30,10 +31,7 @@ class Wire(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         self.answers.append(data)
-
-    @property
-    def statuses(self) -> list[int]:
-        return [int(answer[len("HTTP/1.1 ") :][:3]) for answer in self.answers]
+        self.statuses.append(int(data[len("HTTP/1.1 ") :][:3]))
 
     def pause_reading(self) -> None:
         self._reading = False
