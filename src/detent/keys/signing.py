@@ -61,7 +61,7 @@ class Signing:
         try:
             async with AsyncExitStack() as stack:
                 await self._at_work([await stack.enter_async_context(_process()) for _ in range(self._processes)])
-        except* (OSError, EOFError, TimeoutError) as ended:
+        except* (OSError, EOFError) as ended:
             log.warning(
                 "no process makes RSA signatures now, since one ended (%r): they are made here", ended.exceptions[0]
             )
