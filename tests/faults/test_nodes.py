@@ -203,6 +203,40 @@ def test_no_node_answers_with_anything_but_503_while_the_database_is_away(
     assert refresh(installation, three[0], token).status_code == 200
 
 
+def test_fault_f9_who_asks_while_no_standby_confirms_takes_no_connection_from_others(
+    cluster: Cluster, installation: Installation, three: list[Node]
+) -> None:
+    """A commit that waits for its standbys keeps its connection, whoever hangs up: so no other joins it."""
+    held = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' OR wait_event_type = 'Lock'"
+    token = tokens(installation, three[0])["access_token"]
+    crowd = Crowd(installation)
+    crowd.urls = [node.url for node in three]
+    after: list[int] = []
+
+    def confirmed_by(whom: str) -> None:
+        cluster.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{whom}'")
+        cluster.execute("SELECT pg_reload_conf()")
+
+    async def story() -> None:
+        running = asyncio.create_task(crowd.run(16))
+        await crowd.go_on(50)
+        confirmed_by("nobody")
+        for _ in range(2):
+            await asyncio.sleep(7)  # longer than anybody waits
+            [(many,)] = cluster.execute(held)
+            after.append(int(str(many)))
+        told = three[0].ask("/oauth/introspect", installation.clients["strict"], token=token).json()
+        assert told["active"], "what is only read is answered"
+        confirmed_by("")
+        await served_again(crowd, time.monotonic())
+        crowd.stop()
+        await running
+
+    asyncio.run(story())
+    assert 0 < after[1] <= after[0]
+    assert (crowd.refused, crowd.failed, crowd.violations()) == ([], [], [])
+
+
 def test_attack_f12_a_node_whose_database_is_set_back_under_it_ends(cluster: Cluster, tmp_path: Path) -> None:
     conninfo = cluster.new_database()
     installation = Installation(tmp_path, conninfo, proxies="1")

@@ -6,6 +6,7 @@ known; and what it has answered is there for every other node.
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from unittest.mock import AsyncMock
@@ -335,10 +336,55 @@ class synchronous:
 
     def __exit__(self, *_: object) -> None:
         self._set("''")
+        while self._cluster.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"):
+            time.sleep(0.01)
 
     def _set(self, names: str) -> None:
         self._cluster.execute(f"ALTER SYSTEM SET synchronous_standby_names = {names}")
         self._cluster.execute("SELECT pg_reload_conf()")
+
+
+async def test_while_no_standby_confirms_nothing_more_is_written_and_everything_is_read(
+    cluster: Cluster, conninfo: str
+) -> None:
+    first, second = a_family(1), a_family(2)
+    async with opened(conninfo, patience=0.4) as store:
+        await store.apply(changed(InsertFamily(first), InsertFamily(second)))
+        with synchronous(cluster), psycopg.connect(conninfo, autocommit=True) as other:
+            with pytest.raises(StoreUnavailable):
+                await store.apply(changed(ReplaceFamily(turned(first))))
+            for write in (
+                ReplaceFamily(turned(second)),
+                InsertRecord(a_record()),
+                EndFamilies(1, first.authorization.subject, "user"),
+            ):
+                with pytest.raises(StoreUnavailable, match="standbys"):
+                    await store.apply(changed(write))
+            assert (await stored(store, second.key)).generation == 1
+            held = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            assert other.execute(held).fetchone() == (1,)
+        await store.apply(changed(ReplaceFamily(turned(second))))
+        assert [(await stored(store, family.key)).generation for family in (first, second)] == [2, 2]
+
+
+async def test_who_waits_for_a_lock_and_has_hung_up_is_gone_where_the_role_says_so(
+    conninfo: str, other: psycopg.Connection
+) -> None:
+    """As docs/operations.md tells operators to set it."""
+    name = conninfo_to_dict(conninfo)["dbname"]
+    other.execute(f"ALTER DATABASE {name} SET client_connection_check_interval = '100ms'".encode())
+    async with opened(conninfo, patience=0.3) as store:
+        await store.apply(changed(InsertFamily(a_family())))
+        with other.transaction():
+            other.execute("SELECT 1 FROM family FOR UPDATE")
+            swap = asyncio.create_task(store.apply(changed(ReplaceFamily(turned(a_family())))))
+            await until_waiting(other)
+            with pytest.raises(StoreUnavailable):
+                await swap
+            async with asyncio.timeout(10):
+                while other.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone():  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        assert (await stored(store, a_family().key)).generation == 1, "and has changed nothing"
 
 
 async def test_an_answer_that_writes_nothing_rests_on_nothing_that_a_standby_did_not_confirm(

@@ -28,6 +28,7 @@ from detent.core.errors import Conflict, StoreUnavailable
 from detent.stores import sql
 from detent.stores.backend import Counters, Work
 from detent.stores.postgres.connection import Connection, Pool
+from detent.stores.postgres.standbys import Standbys
 from detent.stores.postgres.together import Together
 from detent.stores.rows import Row, Value
 from detent.stores.statements import Step
@@ -60,6 +61,7 @@ class Statements:
         self.work = Work()
         self._pool = pool
         self._patience = patience
+        self._standbys = Standbys(patience=patience)
         self._under_way: set[asyncio.Task[Any]] = set()
         self._families = Together(self._found, waiting=waiting)
         self._turns = Together(self._replaced, waiting=waiting)
@@ -108,7 +110,7 @@ class Statements:
     async def _write(self, steps: Sequence[Step]) -> int:
         for attempt in range(_ATTEMPTS):
             try:
-                return await self._on_a_connection(partial(self._carry_out, steps, 1))
+                return await self._written(partial(self._carry_out, steps, 1))
             except _Undone as undone:
                 if attempt == _ATTEMPTS - 1:
                     raise StoreUnavailable(f"The store could not answer: {undone}") from undone
@@ -147,7 +149,7 @@ class Statements:
         if len(writes) > 1:
             with suppress(_Undone, Conflict, ValueError):
                 steps = [step for write in writes for step in write]
-                await self._on_a_connection(partial(self._carry_out, steps, len(writes)))
+                await self._written(partial(self._carry_out, steps, len(writes)))
                 return [len(write) for write in writes]
         return await _each(self._write, writes)
 
@@ -180,7 +182,7 @@ class Statements:
 
         began = monotonic()
         try:
-            changed = {order[asked - 1] for (asked,) in await self._on_a_connection(work)}
+            changed = {order[asked - 1] for (asked,) in await self._written(work)}
         except (_Undone, ValueError):
             return await _each(self._write, [[step] for step in steps])
         self.counters.writes += len(steps)
@@ -211,6 +213,17 @@ class Statements:
         task.add_done_callback(self._under_way.discard)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return asyncio.shield(task)
+
+    async def _written(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        async def expected(connection: Connection) -> T:
+            await self._standbys.expected(connection)
+            return await work(connection)
+
+        try:
+            return await self._on_a_connection(expected)
+        except StoreUnavailable:
+            self._standbys.suspected = True
+            raise
 
     async def _on_a_connection(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """What `work` says; one deadline for connection and answer. Raises StoreUnavailable, Conflict, ValueError."""
