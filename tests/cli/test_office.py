@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from detent.admin.registrations import ClientFields
+from detent.cli.mark import beat
 from detent.cli.office import Office, opened
+from detent.ports import Pulse
 from detent.settings.declared import Settings
 from tests.cli.conftest import Cli
 
@@ -44,6 +46,23 @@ async def test_so_many_wrong_passwords_are_heard_from_one_address_behind_so_many
             )
             statuses.append(answer.status_code)
         assert statuses == [400, 400, 429, 400]
+
+
+async def test_attack_f12_a_store_that_another_server_of_this_directory_beats_meanwhile_is_no_older_one(
+    serving: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving() as (office, _):
+        await beat(office)
+        found = await office.directory.pulse()
+
+        async def looked_at() -> Pulse:
+            monkeypatch.undo()
+            await beat(office)  # the other one, before this one goes on
+            return found
+
+        monkeypatch.setattr(office.directory, "pulse", looked_at)
+        await beat(office)
+        assert (await office.directory.pulse()).beats == found.beats + 2
 
 
 async def test_a_sign_in_idles_and_lasts_as_long_as_it_was_set(serving: Opened) -> None:

@@ -24,12 +24,12 @@ FAILOVERS = int(os.environ.get("FAULTS_PATRONI", "3"))
 
 
 @contextmanager
-def told(cluster: Patroni, *folders: Path) -> Iterator[None]:
+def told(cluster: Patroni, crowd: Crowd, *folders: Path) -> Iterator[None]:
     """Who fails inside says what everybody wrote last: nothing of it is left afterwards."""
     try:
         yield
     except Exception as error:
-        error.add_note(f"Patroni sees {cluster.seen()}")
+        error.add_note(f"Patroni sees {cluster.seen()}; {len(crowd.answered)} refreshes, and {crowd.failed[-3:]}")
         for log in sorted(log for folder in folders for log in folder.glob("**/*log") if log.is_file()):
             error.add_note(f"== {log}\n" + "\n".join(log.read_text().splitlines()[-60:]))
         raise
@@ -61,7 +61,7 @@ def test_fault_f9_leaders_that_die_under_patroni_lose_nothing_and_nobody_is_sign
         with nodes(installation, 2) as started:
             crowd = Crowd(installation)
             crowd.urls = [node.url for node in started]
-            with told(cluster, Path(folder), tmp_path):
+            with told(cluster, crowd, Path(folder), tmp_path):
                 asyncio.run(asyncio.wait_for(shaken(cluster, crowd), 90 * (FAILOVERS + 2)))
     assert (crowd.refused, crowd.violations()) == ([], [])
     assert len(crowd.answered) > 100

@@ -68,8 +68,8 @@ async def mark_of(office: Office) -> Mark:
 async def beat(office: Office) -> None:
     """One more, and noted. Raises StoreUnavailable where the store is not the one that was marked."""
     data = office.settings.data
-    found = await mark_of(office)
-    if refusal := REFUSALS.get(compared(read_mark(data), found)):
+    noted = read_mark(data)  # before the store is looked at: who serves this directory too goes on meanwhile
+    if refusal := REFUSALS.get(compared(noted, await mark_of(office))):
         raise StoreUnavailable(refusal)
     await office.outside.store.apply(changed(Beat(office.clock.now())))
     await asyncio.to_thread(write_mark, data, await mark_of(office))
