@@ -108,7 +108,11 @@ class Detent:
         self.issuer = house.issuer
         self.url = url  # where it listens: the issuer's, unless that is told to be another
         self.host = {} if url == house.issuer else {"host": urlsplit(house.issuer).netloc}
-        self.http = httpx.Client(base_url=url, timeout=120, headers=self.host, verify=trust(), trust_env=False)
+        # No limit of idle ones: to keep it httpx closes connections that another thread is about to write on.
+        limits = httpx.Limits(max_connections=100)
+        self.http = httpx.Client(
+            base_url=url, timeout=120, headers=self.host, verify=trust(), trust_env=False, limits=limits
+        )
         self.api = httpx.Client(base_url=api_url, timeout=120, verify=trust(), trust_env=False)
 
     def token(self, client: str = "testclient", **form: Any) -> httpx.Response:
