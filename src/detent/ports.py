@@ -202,6 +202,10 @@ class Directory(Protocol):
         """The time by the clock of the database, Unix seconds; None where that is this machine's."""
         ...
 
+    async def notices_who_hangs_up(self) -> bool:
+        """Else whoever waits there for a lock keeps a connection, whether or not anybody waits for them."""
+        ...
+
     async def webhooks(self) -> Sequence[Webhook]:
         """All of them, by id."""
         ...

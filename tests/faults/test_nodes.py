@@ -1,6 +1,7 @@
 """Many nodes on one PostgreSQL: who asks which of them makes no difference, and none of them can be missed."""
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 
 from detent.core.rollback import BEAT_SECONDS
+from tests.cli.conftest import Cli
 from tests.faults.nodes import API, BACK, Crowd, Installation, Node, nodes, seconds, served_again
 from tests.postgres import Cluster, running_cluster
 
@@ -201,6 +203,23 @@ def test_no_node_answers_with_anything_but_503_while_the_database_is_away(
     assert int(answer.headers["Retry-After"]) > 0
     assert took < 20
     assert refresh(installation, three[0], token).status_code == 200
+
+
+@pytest.mark.usefixtures("three")
+def test_the_doctor_asks_for_a_database_that_notices_who_has_hung_up(
+    cluster: Cluster, installation: Installation
+) -> None:
+    def advice() -> str:
+        document = Cli(installation.data).run("doctor", "--json", env=installation.env).stdout
+        found = {each["what"]: each["advice"] for each in json.loads(document)}
+        return str(found["the database notices who has hung up"])
+
+    assert "SET client_connection_check_interval" in advice()
+    cluster.execute("ALTER ROLE detent SET client_connection_check_interval = '5s'")
+    try:
+        assert advice() == ""
+    finally:
+        cluster.execute("ALTER ROLE detent RESET client_connection_check_interval")
 
 
 def test_fault_f9_who_asks_while_no_standby_confirms_takes_no_connection_from_others(

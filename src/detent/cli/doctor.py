@@ -50,6 +50,8 @@ async def _examined(office: Office) -> AsyncIterator[Finding]:
     yield Finding("the store is the one that was served last", await _rolled_back(office))
     if not settings.store:
         yield Finding("the store's file is sound", _refusal(lambda: check_copy(settings.data / STORE_FILE)))
+    else:
+        yield Finding("the database notices who has hung up", await _hung_up(office))
     yield Finding("there is room on the disk", _room(office))
     latest = (await office.directory.pulse()).latest
     yield Finding("the clock agrees with the database's", await database_differs(office))
@@ -66,6 +68,15 @@ async def _rolled_back(office: Office) -> str:
     except StoreUnavailable as error:
         return str(error)
     return REFUSALS.get(compared(mark, await mark_of(office)), "")
+
+
+async def _hung_up(office: Office) -> str:
+    if await office.directory.notices_who_hangs_up():
+        return ""
+    return (
+        "PostgreSQL keeps the connection of whoever waits for a lock, also once nobody waits for them any more. As its "
+        "administrator: ALTER ROLE (detent's) SET client_connection_check_interval = '5s'; then start the servers anew."
+    )
 
 
 def _refusal(work: Callable[[], None]) -> str:

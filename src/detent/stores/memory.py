@@ -268,6 +268,10 @@ class MemoryStore:
         await asyncio.sleep(0)
         return None
 
+    async def notices_who_hangs_up(self) -> bool:
+        await asyncio.sleep(0)
+        return True
+
     def _over(self, family: Family, now: Instant) -> bool:
         found, client = self._found(family), self._clients.get(family.authorization.client_id)
         if client is None or not client.enabled or family.status != "live" or found.session_over(now):

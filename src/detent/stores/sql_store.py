@@ -206,6 +206,9 @@ class SqlStore:
     async def time(self) -> float | None:
         return None
 
+    async def notices_who_hangs_up(self) -> bool:
+        return True
+
     # Memory
 
     async def _recall(self, name: Name, text: str, values: tuple[str, ...], read: Callable[[Row], Any]) -> Any:

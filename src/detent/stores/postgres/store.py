@@ -33,6 +33,7 @@ _BETWEEN: Final = _ROWS + "seq > ? AND seq <= ? AND " + _IS_SETTLED + " ORDER BY
 _ORDERED_BY_NUMBER: Final = "UPDATE event SET written_by = '0'"
 _UNSETTLED: Final = "SELECT 1 FROM event WHERE written_by >= pg_snapshot_xmin(pg_current_snapshot()) LIMIT 1"
 _TIME: Final = "SELECT extract(epoch FROM clock_timestamp())::double precision"
+_LOOKS_EVERY: Final = "SELECT current_setting('client_connection_check_interval')"
 _EMPTY: Final = (
     "SELECT pg_logical_emit_message(true, 'detent', '') FROM family "
     "WHERE placement = ? AND id = ? AND version = ? AND status = 'live'"
@@ -97,6 +98,10 @@ class PostgresStore(SqlStore):
     async def time(self) -> float | None:
         [(seconds,)] = await self._backend.read(_TIME, ())
         return float(seconds)
+
+    async def notices_who_hangs_up(self) -> bool:
+        [(interval,)] = await self._backend.read(_LOOKS_EVERY, ())
+        return str(interval) != "0"
 
     async def audit_rows(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditRow]:
         """Of the whole log only what is settled, which a long transaction anywhere on the server can delay."""
