@@ -160,6 +160,15 @@ async def test_a_process_that_is_killed_leaves_nobody_without_a_signature(key: W
         assert len(started) == 4
 
 
+async def test_a_process_that_answers_with_too_few_leaves_nobody_without_a_signature(
+    key: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signing, read = Signing(2), signing_process.signatures_in
+    async with at_work(signing, key):
+        monkeypatch.setattr(signing_process, "signatures_in", lambda answer: read(answer)[:-1])
+        assert are_good(key, await all_of(signing, key))
+
+
 async def test_a_process_that_stands_still_is_not_waited_for_longer_than_patience(
     key: Watched, started: list[Process], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -94,12 +94,12 @@ class Signing:
             portion = await self._portion()
             try:
                 signatures = await process.signatures(portion, self._patience)
+                for asked, signature in zip(portion, signatures, strict=True):
+                    if not asked.answer.done():  # else nobody waits for it
+                        asked.answer.set_result(signature)
             except BaseException:
                 self._asked[:0] = portion
                 raise
-            for asked, signature in zip(portion, signatures, strict=True):
-                if not asked.answer.done():  # else nobody waits for it
-                    asked.answer.set_result(signature)
 
     async def _portion(self) -> list[_Asked]:
         """The share of a process that is free, as soon as there is something to do."""
