@@ -134,6 +134,11 @@ class Cluster:
             cursor = connection.execute(sql.SQL(text))
             return cursor.fetchall() if cursor.description else []
 
+    def confirmed_by(self, standbys: str) -> None:
+        """Whom its commits wait for from now on, as `synchronous_standby_names` has it; nobody if empty."""
+        self.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{standbys}'")
+        self.execute("SELECT pg_reload_conf()")
+
     def new_database(self, template: str = "template1") -> str:
         """The address of an empty database, or of a copy of `template`."""
         self._count += 1

@@ -1,6 +1,5 @@
 """Attack rows F12 and F24: a store that came back from the past is refused unless that is said, and then it is safe."""
 
-import json
 import shutil
 import signal
 from contextlib import closing
@@ -73,15 +72,7 @@ def test_attack_f12_a_store_from_the_past_is_not_served(installation: Installati
     put_back(installation, copy)
     code, told = refusal_of(installation, "serve", *SERVED)
     assert (code, "older than it was" in told, "detent restore" in told) == ("store_unavailable", True, True)
-    found = {each["what"]: each for each in _doctor(installation)}
-    assert not found["the store is the one that was served last"]["ok"]
-
-
-def _doctor(installation: Installation) -> list[dict[str, Any]]:
-    result = Cli(installation.data).run("doctor", "--json", env=installation.env)
-    assert result.exit_code == 1
-    found: list[dict[str, Any]] = json.loads(result.stdout)
-    return found
+    assert not installation.doctor()["the store is the one that was served last"]["ok"]
 
 
 def test_attack_f12_after_an_announced_restore_nothing_that_was_used_or_revoked_is_good(
@@ -161,5 +152,5 @@ def test_a_damaged_mark_stops_the_start_and_says_how_to_go_on(installation: Inst
 def test_the_doctor_says_that_all_is_well_and_what_is_not(installation: Installation) -> None:
     with nodes(installation, 1):
         pass
-    found = {each["what"]: each["ok"] for each in _doctor(installation)}
-    assert [what for what, ok in found.items() if not ok] == ["people's addresses are told apart"]
+    wrong = [what for what, found in installation.doctor().items() if not found["ok"]]
+    assert wrong == ["people's addresses are told apart"]

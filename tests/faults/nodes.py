@@ -23,7 +23,7 @@ from detent.core.policy import Overrides, RefreshPolicy, effective_policy
 from detent.system import SystemClock
 from detent.testing.history.check import Violation, check
 from detent.testing.history.record import Recorder
-from tests.cli.conftest import DETENT, PLAIN, Process, process
+from tests.cli.conftest import DETENT, PLAIN, Cli, Process, process
 
 ISSUER: Final = "https://id.example/"
 API: Final = "https://api.example/"
@@ -74,6 +74,13 @@ class Installation:
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def doctor(self) -> dict[str, dict[str, Any]]:
+        """What `detent doctor` says, by what it is about: `ok` and `advice`."""
+        result = Cli(self.data).run("doctor", "--json", env=self.env)
+        found = {each["what"]: each for each in json.loads(result.stdout)}
+        assert result.exit_code == int(not all(each["ok"] for each in found.values()))
+        return found
 
 
 class Node:

@@ -48,7 +48,7 @@ class Trio:
         for standby in self.standbys:
             self._follow_anew(standby)
             stack.callback(standby.__exit__, None, None, None)
-        self._promise()
+        self.primary.confirmed_by(self._synchronous)
 
     def fail_over(self, *, lose: bool = False) -> None:
         """Kill the primary, promote. `lose`: the standbys stop receiving a while before, as ones that lag do."""
@@ -67,7 +67,7 @@ class Trio:
         for other in others:
             other.execute(f"ALTER SYSTEM SET primary_conninfo = '{_following(self.primary)}'")
             other.execute("SELECT pg_reload_conf()")
-        self._promise()
+        self.primary.confirmed_by(self._synchronous)
         self._follow_anew(dead)
         self.standbys = [*others, dead]
 
@@ -76,10 +76,6 @@ class Trio:
             while time.monotonic() < until:
                 connection.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
                 time.sleep(0.02)
-
-    def _promise(self) -> None:
-        self.primary.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{self._synchronous}'")
-        self.primary.execute("SELECT pg_reload_conf()")
 
     def _follow_anew(self, standby: Cluster) -> None:
         shutil.rmtree(standby.data, ignore_errors=True)

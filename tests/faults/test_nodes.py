@@ -1,7 +1,6 @@
 """Many nodes on one PostgreSQL: who asks which of them makes no difference, and none of them can be missed."""
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,6 @@ import psycopg
 import pytest
 
 from detent.core.rollback import BEAT_SECONDS
-from tests.cli.conftest import Cli
 from tests.faults.nodes import API, BACK, Crowd, Installation, Node, nodes, seconds, served_again
 from tests.postgres import Cluster, running_cluster
 
@@ -210,9 +208,7 @@ def test_the_doctor_asks_for_a_database_that_notices_who_has_hung_up(
     cluster: Cluster, installation: Installation
 ) -> None:
     def advice() -> str:
-        document = Cli(installation.data).run("doctor", "--json", env=installation.env).stdout
-        found = {each["what"]: each["advice"] for each in json.loads(document)}
-        return str(found["the database notices who has hung up"])
+        return str(installation.doctor()["the database notices who has hung up"]["advice"])
 
     assert "SET client_connection_check_interval" in advice()
     cluster.execute("ALTER ROLE detent SET client_connection_check_interval = '5s'")
@@ -232,21 +228,17 @@ def test_fault_f9_who_asks_while_no_standby_confirms_takes_no_connection_from_ot
     crowd.urls = [node.url for node in three]
     after: list[int] = []
 
-    def confirmed_by(whom: str) -> None:
-        cluster.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{whom}'")
-        cluster.execute("SELECT pg_reload_conf()")
-
     async def story() -> None:
         running = asyncio.create_task(crowd.run(16))
         await crowd.go_on(50)
-        confirmed_by("nobody")
+        cluster.confirmed_by("nobody")
         for _ in range(2):
             await asyncio.sleep(7)  # longer than anybody waits
             [(many,)] = cluster.execute(held)
             after.append(int(str(many)))
         told = three[0].ask("/oauth/introspect", installation.clients["strict"], token=token).json()
         assert told["active"], "what is only read is answered"
-        confirmed_by("")
+        cluster.confirmed_by("")
         await served_again(crowd, time.monotonic())
         crowd.stop()
         await running

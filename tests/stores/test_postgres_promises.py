@@ -332,16 +332,12 @@ class synchronous:
         self._cluster = cluster
 
     def __enter__(self) -> None:
-        self._set("'nobody'")
+        self._cluster.confirmed_by("nobody")
 
     def __exit__(self, *_: object) -> None:
-        self._set("''")
+        self._cluster.confirmed_by("")
         while self._cluster.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"):
             time.sleep(0.01)
-
-    def _set(self, names: str) -> None:
-        self._cluster.execute(f"ALTER SYSTEM SET synchronous_standby_names = {names}")
-        self._cluster.execute("SELECT pg_reload_conf()")
 
 
 async def test_while_no_standby_confirms_nothing_more_is_written_and_everything_is_read(

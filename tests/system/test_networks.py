@@ -111,8 +111,7 @@ def test_fault_f11_a_primary_without_its_synchronous_standby_acknowledges_nothin
         where = ("-D", str(standby.data), "-d", f"host={hosts[0].address} user=detent application_name=standby")
         standby.run("pg_basebackup", *where, "-R", "-X", "stream", "-c", "fast", "-N")
         standby.start()
-        primary.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'")
-        primary.execute("SELECT pg_reload_conf()")
+        primary.confirmed_by("ANY 1 (*)")
 
         async def story(crowd: Crowd, node: Node) -> None:
             hosts[1].pull()
