@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from detent.cli.identity import KEYS_FOLDER
 from tests.cli.conftest import Cli
 
@@ -59,6 +61,16 @@ def test_one_key_that_leaked_goes_at_once_and_the_next_one_signs(cli: Cli) -> No
     assert states(cli, "RS256") == ["current", "next"]
     assert signing not in {each["id"] for each in cli.json("key", "list")}
     assert cli.refused("key", "revoke", signing)[0] == "keys_unusable"
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [(("key", "revoke"), "keys_unusable"), (("family", "show"), "not_found"), (("family", "revoke"), "not_found")],
+)
+def test_an_id_that_begins_with_a_dash_is_no_option(cli: Cli, command: tuple[str, str], code: str) -> None:
+    ready(cli)
+    for id in ("-2zYHmdh8uX_DYkw", "--h9cGkX_DYkwEBz"):
+        assert cli.refused(*command, id)[0] == code
 
 
 def test_one_purpose_at_a_time(cli: Cli) -> None:

@@ -12,6 +12,10 @@ from msgspec import UNSET
 
 F = TypeVar("F", bound=Callable[..., Any])
 TAKE_BACK: Final = "default"
+# An id may begin with a dash, and is no option then, nor a call for help for the h in it.
+ID_COMMAND: Final[dict[str, Any]] = {
+    "context_settings": {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+}
 
 
 def together(*options: Callable[[F], F]) -> Callable[[F], F]:

@@ -1,7 +1,7 @@
 """`detent family …`: who holds refresh tokens, why one was refused, and ending them."""
 
 import sys
-from typing import Any, Final, TextIO
+from typing import TextIO
 
 import click
 import msgspec
@@ -9,14 +9,11 @@ import msgspec
 from detent.admin.documents import family_document
 from detent.admin.errors import NotFound
 from detent.admin.story import when
-from detent.cli.choices import paging
+from detent.cli.choices import ID_COMMAND, paging
 from detent.cli.office import Office
 from detent.cli.operation import Answer, facts, operation, table, visible
 from detent.core.family import Family
 from detent.core.ids import ClientId, Subject
-
-# An id may begin with a dash, and is no option then.
-ID_COMMAND: Final[dict[str, Any]] = {"context_settings": {"ignore_unknown_options": True}}
 
 
 @click.group()

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from detent.admin.story import when
+from detent.cli.choices import ID_COMMAND
 from detent.cli.identity import bring_in, note_keys
 from detent.cli.office import Office, opened_store
 from detent.cli.operation import Answer, Failure, answered, common_options, operation, settings_from, show, table
@@ -51,7 +52,7 @@ async def rotate(office: Office, alg: SigningAlg | OwnAlg | None, at_once: bool,
     return Answer({"id": new.id, "purpose": purpose, "use_from": new.use_from, "at_once": at_once}, text)
 
 
-@key.command()
+@key.command(**ID_COMMAND)
 @operation()
 @click.argument("kid")
 async def revoke(office: Office, kid: str) -> Answer:
