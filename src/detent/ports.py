@@ -139,7 +139,7 @@ class Directory(Protocol):
         after: str = "",
         limit: int = 100,
     ) -> Sequence[Family]:
-        """`after` is a `FamilyKey.text`."""
+        """In the order of `absolute_until`, so nearly that in which they began; `after` is a `FamilyKey.text`."""
         ...
 
     async def sessions(self, subject: Subject) -> Sequence[Session]:
@@ -165,7 +165,9 @@ class Directory(Protocol):
     async def events(
         self, *, about: str | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, Event]]:
-        """The audit log in order of commit, each with its number."""
+        """The audit log in order of commit, each with its number; `about` finds all but how a family began, which is
+        in its history.
+        """
         ...
 
     @property

@@ -20,6 +20,10 @@ pytestmark = pytest.mark.slow
 Dialect = Literal["sqlite", "postgres"]
 Run = Callable[[str], list[Any]]
 DIALECTS: Final[tuple[Dialect, ...]] = ("sqlite", "postgres")
+# Indexes that went, without which the release before answers the same (docs/decisions/0048).
+LIGHTER: Final = {
+    "013_lighter.sql": ["takes away: DROP", *["takes away: ; DROP"] * 2, "the index family_of_session is gone"],
+}
 # A statement that takes away what is there, whatever the catalogue says after it: rows, or a name put back later.
 _TAKES: Final = re.compile(r"(?:^|;|\bBEGIN\b|\bLOOP\b|\bTHEN\b|')\s*(DROP|DELETE|TRUNCATE|REPLACE)\b|\bRENAME\b", re.I)
 
@@ -89,7 +93,8 @@ def schema(run: Run, dialect: Dialect) -> Schema:
 
 def breaches(before: Schema, after: Schema, text: str) -> list[str]:
     """What the release before would stumble over."""
-    found = [f"takes away: {match[0].strip()}" for match in _TAKES.finditer(re.sub(r"--[^\n]*", "", text))]
+    plain = " ".join(re.sub(r"--[^\n]*", "", text).split())
+    found = [f"takes away: {match[0].strip()}" for match in _TAKES.finditer(plain)]
     for place, column in before.columns.items():
         now = after.columns.get(place)
         if now is None:
@@ -145,7 +150,7 @@ def held_to_the_rule(steps: list[Migration], run: Run, dialect: Dialect) -> dict
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_step_of_the_schema_only_adds(dialect: Dialect, cluster: Cluster, tmp_path: Path) -> None:
     with a_database(dialect, cluster, tmp_path) as run:
-        assert held_to_the_rule(known_migrations(dialect), run, dialect) == {}
+        assert held_to_the_rule(known_migrations(dialect), run, dialect) == LIGHTER
         assert {"family", "session", "installation"} <= schema(run, dialect).tables
 
 
@@ -185,4 +190,4 @@ def test_a_step_that_takes_something_away_or_demands_more_is_found(
             steps = [*known_migrations(dialect), Migration(999, "999_later.sql", text)]
             found = held_to_the_rule(steps, run, dialect)
             assert any(said in each for each in found["999_later.sql"]), (text, found)
-            assert list(found) == ["999_later.sql"]
+            assert list(found) == [*LIGHTER, "999_later.sql"]

@@ -238,13 +238,31 @@ async def test_loading_and_swapping_a_family_use_the_primary_key(sqlite: SqliteS
     assert planned(path, sql.REPLACE_FAMILY) == [f"SEARCH family {key}"]
 
 
-@pytest.mark.parametrize("of_subject", [False, True])
-@pytest.mark.parametrize("of_client", [False, True])
-async def test_a_list_of_families_is_searched_never_scanned(
-    sqlite: SqliteStore, path: Path, of_subject: bool, of_client: bool
+@pytest.mark.parametrize(
+    ("of_subject", "of_client", "where"),
+    [
+        (False, False, "family_by_end (absolute_until>?)"),
+        (False, True, "family_of_client (client_id=? AND absolute_until>?)"),
+        (True, False, "family_of_subject (placement=? AND subject=?)"),
+        (True, True, "family_of_subject (placement=? AND subject=? AND client_id=?)"),
+    ],
+)
+async def test_a_list_of_families_goes_through_those_asked_for_alone(
+    sqlite: SqliteStore, path: Path, of_subject: bool, of_client: bool, where: str
 ) -> None:
     plan = planned(path, sql.families(of_subject=of_subject, of_client=of_client))
-    assert not [line for line in plan if line.startswith("SCAN")], plan
+    assert [line for line in plan if "family_" in line and "(placement=? AND id=?)" not in line] == [
+        f"SEARCH family USING INDEX {where}"
+    ]
+
+
+async def test_a_family_that_ends_is_looked_for_among_those_of_its_person(sqlite: SqliteStore, path: Path) -> None:
+    text = sql.end_families("all", of_client=False, of_session=True, but_session=False)
+    assert planned(path, text) == ["SEARCH family USING INDEX family_of_subject (placement=? AND subject=?)"]
+
+
+async def test_the_log_is_searched_for_what_it_is_about(sqlite: SqliteStore, path: Path) -> None:
+    assert planned(path, sql.EVENTS_ABOUT) == ["SEARCH event USING INDEX event_about (about=? AND seq>?)"]
 
 
 def planned(path: Path, text: str) -> list[str]:

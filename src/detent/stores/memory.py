@@ -73,7 +73,7 @@ class _Versioned(Protocol):
     def version(self) -> int: ...
 
 
-Key = TypeVar("Key", str, int, FamilyKey, SessionKey, tuple[str, str])
+Key = TypeVar("Key", str, int, FamilyKey, SessionKey, tuple[str, str], tuple[int, FamilyKey])
 Row = TypeVar("Row")
 VersionedRow = TypeVar("VersionedRow", bound=_Versioned)
 
@@ -202,13 +202,14 @@ class MemoryStore:
         last = FamilyKey.parse(after) if after else FamilyKey(-1, b"")
         if last is None:  # no family has such a name, so none follows it
             return []
-        asked = {
-            key: family
+        ended = self._families[last].absolute_until if last in self._families else 0
+        asked: dict[tuple[int, FamilyKey], Family] = {
+            (family.absolute_until, key): family
             for key, family in self._families.items()
             if subject in (None, family.authorization.subject)
             and client_id in (None, family.authorization.client_id)
         }  # fmt: skip
-        return _listed(asked, last, limit)
+        return _listed(asked, (ended, last), limit)
 
     async def sessions(self, subject: Subject) -> Sequence[Session]:
         await asyncio.sleep(0)
@@ -235,7 +236,8 @@ class MemoryStore:
         await asyncio.sleep(0)
         numbers = (n for n in range(after + 1, self._last_event + 1) if n in self._events)
         numbered = ((n, self._events[n]) for n in numbers)
-        return list(islice(((n, event) for n, event in numbered if about in (None, event.about)), limit))
+        asked = ((n, event) for n, event in numbered if about is None or _told_under(event) == about)
+        return list(islice(asked, limit))
 
     async def audit_rows(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditRow]:
         found = await self.events(after=after, limit=limit)
@@ -534,6 +536,10 @@ def _set(rows: dict[Any, Any], key: Any, row: Any) -> None:
         rows.pop(key, None)
     else:
         rows[key] = row
+
+
+def _told_under(event: Event) -> str | None:
+    return None if event.name == "family_created" else event.about
 
 
 def _listed(rows: dict[Key, Row], after: Key, limit: int) -> list[Row]:

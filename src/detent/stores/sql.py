@@ -81,11 +81,16 @@ def end_families(which: Which, *, of_client: bool, of_session: bool, but_session
 
 
 def families(*, of_subject: bool, of_client: bool) -> str:
-    """Parameters: placement and subject, client_id, as asked; then placement and id of the last one, and a limit."""
+    """Parameters: placement and subject, client_id, as asked; then placement and id of the last one, twice; a limit.
+
+    A last one that was swept meanwhile ended before all that are left.
+    """
     asked = ("placement = ? AND subject = ? AND " if of_subject else "") + ("client_id = ? AND " if of_client else "")
+    end = "+absolute_until" if of_subject else "absolute_until"  # by no index: SQLite would go through all of a client
+    last = "coalesce((SELECT absolute_until FROM family WHERE placement = ? AND id = ?), 0)"
     return (
         f"SELECT placement, id, {', '.join(_WHOLE)} FROM family "
-        f"WHERE {asked}(placement, id) > (?, ?) ORDER BY placement, id LIMIT ?"
+        f"WHERE {asked}({end}, placement, id) > ({last}, ?, ?) ORDER BY {end}, placement, id LIMIT ?"
     )
 
 
@@ -200,7 +205,9 @@ END_ALL_SESSIONS: Final = "UPDATE session SET ended_by = 'restore', version = ve
 RAISE_SERVER_EPOCH: Final = "UPDATE installation SET server_epoch = server_epoch + 1"
 
 INSERT_EVENT: Final = "INSERT INTO event (at, name, about, body) VALUES (?, ?, ?, ?)"
-EVENTS_ABOUT: Final = "SELECT seq, body FROM event WHERE about = ? AND seq > ? ORDER BY seq LIMIT ?"
+EVENTS_ABOUT: Final = (  # the index of it leaves out what every sign-in would write into it, and a family remembers
+    "SELECT seq, body FROM event WHERE about = ? AND name <> 'family_created' AND seq > ? ORDER BY seq LIMIT ?"
+)
 AUDIT_ROWS: Final = "SELECT seq, at, name, about, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?"
 AUDIT_ROWS_BETWEEN: Final = (
     "SELECT seq, at, name, about, body FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"

@@ -151,7 +151,8 @@ class SqlStore:
         of_subject = () if subject is None else (placement_of(subject), subject)
         of_client = () if client_id is None else (client_id,)
         text = sql.families(of_subject=subject is not None, of_client=client_id is not None)
-        found = await self._backend.read(text, (*of_subject, *of_client, last.placement, last.id, limit))
+        last_key = (last.placement, last.id)
+        found = await self._backend.read(text, (*of_subject, *of_client, *last_key, *last_key, limit))
         return [rows.listed_family(row) for row in found]
 
     async def sessions(self, subject: Subject) -> Sequence[Session]:

@@ -1,10 +1,11 @@
-"""Lists: in key order, page by page, each row once."""
+"""Lists: in key order, families by their ends, page by page, each row once."""
 # ruff: noqa: S101  (an assertion is what a test is made of)
 
 from detent.core.changes import InsertApi, InsertClient, InsertFamily, InsertUser, ReplaceUser, changed
+from detent.core.events import EventName
 from detent.core.family import Family
-from detent.core.ids import ClientId, Subject
-from detent.testing.factories import a_client, a_family, a_user, an_api, an_event
+from detent.core.ids import ClientId, Instant, Subject
+from detent.testing.factories import NOW, a_client, a_family, a_user, an_api, an_event
 from detent.testing.store_contract.base import CompleteStore, Contract, write
 
 NAMES = ["zoë", "Zebra", "alpha", "beta", "émile", "b", "10", "9"]
@@ -34,15 +35,15 @@ class DirectoryContract(Contract):
         await write(store, ReplaceUser(a_user(version=2, username="renamed")))
         assert list(await store.users()) == [a_user(version=2, username="renamed")]
 
-    async def test_families_are_listed_in_key_order_by_subject_and_by_client(self, store: CompleteStore) -> None:
+    async def test_families_are_listed_by_their_ends_by_subject_and_by_client(self, store: CompleteStore) -> None:
         families = [
-            a_family(number, subject=subject, client_id=client_id)
+            a_family(number, subject=subject, client_id=client_id, absolute_until=Instant(NOW + 9 - number // 2))
             for number, (subject, client_id) in enumerate(
                 [("alice", "app"), ("bob", "app"), ("alice", "web"), ("carol", "web"), ("alice", "app")]
             )
         ]
         await write(store, *map(InsertFamily, families))
-        families.sort(key=lambda family: family.key)
+        families.sort(key=lambda family: (family.absolute_until, family.key))
         assert list(await store.families()) == families
         alice, app = Subject("alice"), ClientId("app")
         of_alice = [family for family in families if family.authorization.subject == alice]
@@ -54,14 +55,21 @@ class DirectoryContract(Contract):
         assert not await store.families(subject=Subject("nobody"))
 
     async def test_pages_of_families_hold_each_family_once(self, store: CompleteStore) -> None:
-        families = [a_family(number, subject=f"{number % 3}") for number in range(20)]
+        ends = [Instant(NOW + number // 4) for number in range(20)]
+        families = [a_family(number, subject=f"{number % 3}", absolute_until=end) for number, end in enumerate(ends)]
         await write(store, *map(InsertFamily, families))
         seen: list[Family] = []
         while page := await store.families(after=seen[-1].key.text if seen else "", limit=7):
             seen.extend(page)
-        assert seen == sorted(families, key=lambda family: family.key)
+        assert seen == sorted(families, key=lambda family: (family.absolute_until, family.key))
         of_one = await store.families(subject=Subject("1"), after=a_family(10, subject="1").key.text)
         assert [int.from_bytes(family.key.id, "big") for family in of_one] == [13, 16, 19]
+
+    async def test_a_page_after_a_family_that_was_swept_holds_all_that_are_left(self, store: CompleteStore) -> None:
+        families = [a_family(number, absolute_until=Instant(NOW + number)) for number in range(6)]
+        await write(store, *map(InsertFamily, families))
+        await store.sweep(Instant(NOW + 2), retention=0)
+        assert list(await store.families(after=families[2].key.text)) == families[3:]
 
     async def test_after_what_is_no_family_name_comes_nothing(self, store: CompleteStore) -> None:
         await write(store, InsertFamily(a_family()))
@@ -80,3 +88,9 @@ class DirectoryContract(Contract):
         assert list(await store.events(about="b")) == about
         assert list(await store.events(about="b", after=about[1][0], limit=2)) == about[2:4]
         assert not await store.events(about="c")
+
+    async def test_how_a_family_began_is_in_the_log_and_not_among_what_is_about_it(self, store: CompleteStore) -> None:
+        names: tuple[EventName, ...] = ("family_created", "revoked")
+        await store.apply(changed(events=tuple(an_event(name, about="family") for name in names)))
+        assert [event.name for _, event in await store.events()] == ["family_created", "revoked"]
+        assert [event.name for _, event in await store.events(about="family")] == ["revoked"]
