@@ -27,7 +27,7 @@ def family() -> None:
 @click.option("--client", "client_id", metavar="ID", help="Those at this client.")
 @paging("family's id")
 async def list_(office: Office, username: str | None, client_id: str | None, after: str, limit: int) -> Answer:
-    """List families, living and ended."""
+    """List families, living and ended, in the order in which they end at the latest."""
     subject = await _subject(office, username) if username is not None else None
     found = await office.directory.families(
         subject=subject, client_id=ClientId(client_id) if client_id else None, after=after, limit=limit
