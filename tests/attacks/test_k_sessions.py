@@ -1,5 +1,6 @@
 """Attacks on sessions, cookies and forms (rows R14-R16, C11, K1-K3, K8, K11, K12), over HTTP."""
 
+import logging
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,20 @@ def test_attack_r16_a_native_app_is_never_answered_silently(detent: Detent) -> N
         assert_told(detent, browser.authorize("app", prompt="none"), "consent_required")
 
 
-@pytest.mark.parametrize("between", ["sign out", "withdraw", "disable", "remove", "password"])
-def test_attack_c11_a_code_is_void_once_its_person_left(tmp_path: Path, keys_folder: Path, between: str) -> None:
+@pytest.mark.parametrize(
+    ("between", "told"),
+    [
+        ("sign out", "signed out since"),
+        ("withdraw", "withdrew the consent, since"),
+        ("disable", "was disabled or removed since"),
+        ("remove", "was disabled or removed since"),
+        ("password", "cut off since"),
+    ],
+)
+def test_attack_c11_a_code_is_void_once_its_person_left(
+    tmp_path: Path, keys_folder: Path, caplog: pytest.LogCaptureFixture, between: str, told: str
+) -> None:
+    caplog.set_level(logging.DEBUG, "detent")
     with running(tmp_path, keys_folder) as house, Browser(house) as browser:
         code = browser.sign_in(scope="openid read offline_access")["code"]
         people, subject = house.house.people, house.user("test").subject
@@ -125,6 +138,7 @@ def test_attack_c11_a_code_is_void_once_its_person_left(tmp_path: Path, keys_fol
                 house.thread.call(people.set_password(subject, "new"))
         answer = house.redeem("spa", code)
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+        assert told in caplog.text, "the operator is told why"
 
 
 @pytest.mark.quick

@@ -13,6 +13,7 @@ import msgspec
 from detent.core.authorization import Authorization, PendingAuthorization, code_challenge_s256, is_code_verifier
 from detent.core.errors import Conflict, InvalidGrant, InvalidRequest
 from detent.core.exchange import Form, TokenResponse
+from detent.core.family import Family
 from detent.core.ids import FamilyKey, Instant, Seconds, SessionKey
 from detent.core.session import SessionLife
 from detent.grants.ending import Ending
@@ -62,25 +63,25 @@ class AuthorizationCode:
             until = life.absolute_until if life and screened.authorization.ends_with_session else None
             return await self._issuing.begin(request, screened, user, around, until=until)
         except Conflict:
-            await self._kill(screened.key, request)  # which ends nothing where nothing was begun
-            raise _refused("presented a second time, or the person left in this moment") from None
+            begun = await self._kill(screened.key, request)
+            why = "presented a second time" if begun else "the person left, or withdrew the consent, since"
+            raise _refused(why) from None
 
     async def _still_meant(self, authorization: Authorization, request: TokenRequest) -> SessionLife | None:
-        """The session that the code came of, if it came of one: neither left nor its consent withdrawn since."""
+        """The session that the code came of, if it came of one. The write itself asks whether it, and the consent of
+        it, are still there.
+        """
         key = SessionKey.parse(authorization.session_id) if authorization.session_id else None
         if key is None:
             return None
-        store = self._issuing.store
-        found = await store.session(key)
+        found = await self._issuing.store.session(key)
         if found is None or found.session.life.over(request.now):
             raise _refused("the person signed out since")
-        if not request.client.first_party and not await store.consent(authorization.subject, authorization.client_id):
-            raise _refused("the consent was withdrawn since")
         return found.session.life
 
-    async def _kill(self, key: FamilyKey, request: TokenRequest) -> None:
-        """RFC 6749 §4.1.2: revoke everything that the code's first redemption issued."""
-        await self._ending.end(
+    async def _kill(self, key: FamilyKey, request: TokenRequest) -> Family | None:
+        """RFC 6749 §4.1.2: revoke everything that the code's first redemption issued; None where there was none."""
+        return await self._ending.end(
             key,
             "code_replay",
             request.now,
