@@ -20,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool
 from detent.core.changes import (
     Changes,
     EndFamilies,
+    EndSessions,
     InsertApi,
     InsertClient,
     InsertFamily,
@@ -28,23 +29,26 @@ from detent.core.changes import (
     InsertUser,
     Part,
     RaiseServerEpoch,
+    RemoveConsent,
     ReplaceClient,
     ReplaceFamily,
     ReplaceRecord,
     Restored,
+    SaveConsent,
     SlideSession,
     changed,
 )
 from detent.core.errors import Conflict, StoreUnavailable
 from detent.core.family import Family, Origin, Presented, Rotate, Surroundings, decide
-from detent.core.ids import FamilyKey
+from detent.core.ids import ClientId, FamilyKey, Subject
 from detent.core.policy import KINDS
 from detent.stores import sql
 from detent.stores.postgres import PostgresStore
-from detent.stores.postgres.statements import FOUND, FOUND_UNLESS, REPLACED, numbered, rows_in_json
+from detent.stores.postgres.gathered import FOUND, FOUND_UNLESS, READ, REPLACED, asked_in_json, replaced_in_json
+from detent.stores.postgres.statements import numbered
 from detent.stores.rows import Value
 from detent.stores.statements import steps_of
-from detent.testing.factories import NOW, a_client, a_family, a_record, a_session, a_user, an_api, an_event
+from detent.testing.factories import NOW, a_client, a_consent, a_family, a_record, a_session, a_user, an_api, an_event
 from tests.postgres import Cluster
 
 pytestmark = pytest.mark.slow
@@ -113,20 +117,22 @@ async def test_a_hot_statement_touches_one_part_of_each_table(conninfo: str, sta
 _TOUCHED = "SELECT relname FROM pg_stat_xact_user_tables WHERE idx_scan > 0 OR seq_scan > 0"
 
 
-@pytest.mark.parametrize("what", ["refresh, read", "refresh, turned", "introspection"])
-async def test_a_refresh_and_an_introspection_touch_one_part_of_each_table(
+@pytest.mark.parametrize("what", ["refresh, read", "refresh, turned", "introspection", "session", "consent"])
+async def test_what_is_asked_for_together_touches_one_part_of_each_table_for_each_that_asks(
     postgres: PostgresStore, other: psycopg.Connection, what: str
 ) -> None:
     session = a_session()
     granted = structs.replace(a_family().authorization, session_id=session.sid)
     family = structs.replace(a_family(), authorization=granted)
-    await postgres.apply(changed(InsertSession(session), InsertFamily(family)))
+    await postgres.apply(changed(InsertSession(session), InsertFamily(family), SaveConsent(a_consent())))
     key, [step] = family.key, steps_of(changed(ReplaceFamily(turned(family))))
     found: tuple[object, ...] = ([key.placement], [key.id])
     asked: dict[str, tuple[bytes, tuple[object, ...], list[str]]] = {
         "refresh, read": (FOUND, found, ["cutoff", "family", "session"]),
-        "refresh, turned": (REPLACED, (rows_in_json([step.values]),), ["family"]),
+        "refresh, turned": (REPLACED, (replaced_in_json([step.values]),), ["family"]),
         "introspection": (FOUND_UNLESS, (*found, ["test"], ["one"]), ["cutoff", "family", "record", "session"]),
+        "session": (READ[sql.SESSION], (asked_in_json([(0, (key.placement, session.sid))]),), ["cutoff", "session"]),
+        "consent": (READ[sql.CONSENT], (asked_in_json([(0, (key.placement, "alice", "app"))]),), ["consent"]),
     }
     text, values, expected = asked[what]
     with other.transaction():
@@ -172,6 +178,37 @@ async def test_what_is_new_at_once_shares_a_commit_and_whoever_comes_second_is_t
     assert (new, known, sorted(twice)) == ("NoneType", "Conflict", ["Conflict", "NoneType"])
     assert [await stored(postgres, family.key) for family in families] == families
     assert sorted(int(event.about) for _, event in await postgres.events()) == list(range(26))
+
+
+async def test_sign_ins_of_one_moment_share_a_commit_and_who_left_in_it_begins_nothing(
+    postgres: PostgresStore,
+) -> None:
+    people = [f"user {number}" for number in range(8)]
+    sessions = [a_session(number, subject=person) for number, person in enumerate(people)]
+    consents = [SaveConsent(a_consent(subject=person)) for person in people]
+    await postgres.apply(changed(*map(InsertSession, sessions), *consents))
+
+    async def born(first: int, last: int) -> list[type]:
+        new = []
+        for number in range(first, last):
+            session, family = sessions[number], a_family(number, subject=people[number])
+            granted = structs.replace(family.authorization, session_id=session.sid)
+            part = InsertFamily(
+                structs.replace(family, authorization=granted), in_session=True, consented=number % 2 > 0
+            )
+            new.append(Changes((part,), (an_event(about=f"{number}"),)))
+        outcomes = await asyncio.gather(*map(postgres.apply, new), return_exceptions=True)
+        return [type(outcome) for outcome in outcomes]
+
+    before = postgres.counters.commits
+    assert await born(0, 4) == [type(None)] * 4
+    assert postgres.counters.commits == before + 1
+    placement, subject = sessions[4].key.placement, sessions[4].subject
+    await postgres.apply(
+        changed(EndSessions(placement, subject, "user"), RemoveConsent(Subject(people[7]), ClientId("app")))
+    )
+    assert await born(4, 8) == [Conflict, type(None), type(None), Conflict]
+    assert sorted(event.about for _, event in await postgres.events()) == ["0", "1", "2", "3", "5", "6"]
 
 
 async def test_rows_that_are_asked_for_at_once_are_read_on_one_connection(

@@ -22,13 +22,13 @@ class Counters(msgspec.Struct):
     inserts: int = 0
     commits: int = 0
 
-    def count(self, text: str) -> None:
+    def count(self, text: str, times: int = 1) -> None:
         if text.startswith("SELECT"):
-            self.reads += 1
+            self.reads += times
         elif text.startswith("INSERT"):
-            self.inserts += 1
+            self.inserts += times
         elif not text.startswith("PRAGMA"):
-            self.writes += 1
+            self.writes += times
 
 
 class Work(msgspec.Struct):

@@ -59,6 +59,11 @@ class Step(msgspec.Struct, frozen=True):
     values: tuple[Value, ...]
     must_change: bool = True
 
+    @property
+    def least(self) -> int:
+        """Rows that it has to change."""
+        return int(self.must_change)
+
 
 def steps_of(changes: Changes) -> list[Step]:
     steps = [step for part in changes.parts for step in _steps(part)]

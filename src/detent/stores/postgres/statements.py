@@ -18,7 +18,6 @@ from itertools import count
 from time import monotonic
 from typing import Any, Final, TypeVar
 
-import msgspec
 import psycopg
 from psycopg import errors
 from psycopg.errors import Diagnostic
@@ -28,6 +27,16 @@ from detent.core.errors import Conflict, StoreUnavailable
 from detent.stores import sql
 from detent.stores.backend import Counters, Work
 from detent.stores.postgres.connection import Connection, Pool
+from detent.stores.postgres.gathered import (
+    FOUND,
+    FOUND_UNLESS,
+    READ,
+    REPLACED,
+    asked_in_json,
+    gathered,
+    in_arrays,
+    replaced_in_json,
+)
 from detent.stores.postgres.standbys import Standbys
 from detent.stores.postgres.together import Together
 from detent.stores.rows import Row, Value
@@ -36,14 +45,8 @@ from detent.stores.statements import Step
 _UNDONE: Final = (errors.SerializationFailure, errors.DeadlockDetected)
 _UNFIT: Final = (errors.DataError, errors.IntegrityError)  # what a value is called that no column can hold
 _ATTEMPTS: Final = 5
-FOUND: Final = b"SELECT * FROM families_found($1, $2)"
-_UNLESS: Final = b"SELECT 1 FROM record WHERE kind = ($3::text[])[asked] AND key = ($4::text[])[asked]"
-FOUND_UNLESS: Final = FOUND + b" WHERE (%b) IS NULL" % _UNLESS  # NOT EXISTS would be a join with all of `record`
-REPLACED: Final = b"SELECT families_replaced($1)"
+_LOG: Final = "INSERT INTO event "
 _OF_FAMILIES: Final = (sql.FAMILY, sql.FAMILY_UNLESS)
-_OF_ONE_ROW: Final = frozenset({sql.USER, sql.USER_BY_NAME, sql.SESSION, sql.CONSENT, sql.RECORD})
-_COLUMNS: Final = (*sql.HOT, "placement", "id")
-_OF_BYTES: Final = ("retry_key", "agent", "id")
 
 T = TypeVar("T")
 Found = TypeVar("Found")
@@ -78,7 +81,7 @@ class Statements:
     def read(self, text: str, values: tuple[Value, ...]) -> Awaitable[list[Row]]:
         if text in _OF_FAMILIES:
             return self._families.ask(values)
-        if text in _OF_ONE_ROW:
+        if text in READ:
             return self._rows.ask((text, values))
         return self._kept(self._read((text, values)))
 
@@ -130,25 +133,35 @@ class Statements:
         return await self._on_a_connection(work)
 
     async def _read_all(self, asked: Sequence[Asked]) -> Sequence[list[Row] | Exception]:
-        """On one connection and one after the other, without a wait in between."""
-
-        async def work(connection: Connection) -> list[list[Row]]:
-            async with connection.pipeline():
-                cursors = [await connection.execute(numbered(text), values, binary=True) for text, values in asked]
-            return [await cursor.fetchall() for cursor in cursors]
-
+        """On one connection, in one statement for each kind, without a wait in between."""
         if len(asked) > 1:
             with suppress(_Undone, ValueError):  # then each for itself
-                found = await self._on_a_connection(work)
+                found = await self._read_together(asked)
                 self.counters.reads += len(asked)
                 return found
         return await _each(self._read, asked)
+
+    async def _read_together(self, asked: Sequence[Asked]) -> Sequence[list[Row]]:
+        kinds: dict[str, list[tuple[int, tuple[Value, ...]]]] = {}
+        for number, (text, values) in enumerate(asked):
+            kinds.setdefault(text, []).append((number, values))
+        questions = [(READ[text], asked_in_json(those)) for text, those in kinds.items()]
+
+        async def work(connection: Connection) -> list[Row]:
+            async with connection.pipeline() if len(questions) > 1 else nullcontext():
+                cursors = [await connection.execute(text, (those,), binary=True) for text, those in questions]
+            return [row for cursor in cursors for row in await cursor.fetchall()]
+
+        found: list[list[Row]] = [[] for _ in asked]
+        for number, *row in await self._on_a_connection(work):
+            found[number].append(tuple(row))
+        return found
 
     async def _inserted(self, writes: Sequence[Sequence[Step]]) -> Sequence[int | Exception]:
         """In one transaction, unless one of them is not to be: then each in its own."""
         if len(writes) > 1:
             with suppress(_Undone, Conflict, ValueError):
-                steps = [step for write in writes for step in write]
+                steps = gathered([step for write in writes for step in write])
                 await self._written(partial(self._carry_out, steps, len(writes)))
                 return [len(write) for write in writes]
         return await _each(self._write, writes)
@@ -174,7 +187,7 @@ class Statements:
     async def _replaced(self, steps: Sequence[Step]) -> Sequence[int | Exception]:
         """Rows are locked in one order everywhere. What is undone for the sake of one is done again one by one."""
         order = sorted(range(len(steps)), key=lambda number: steps[number].values[-3:-1])
-        families = rows_in_json(steps[number].values for number in order)
+        families = replaced_in_json(steps[number].values for number in order)
 
         async def work(connection: Connection) -> list[Row]:
             cursor = await connection.execute(REPLACED, (families,))
@@ -192,13 +205,13 @@ class Statements:
     async def _carry_out(self, steps: Sequence[Step], writes: int, connection: Connection) -> int:
         began, changed = monotonic(), 0
         # Last what draws a number: one that was drawn for what is then undone would leave a gap in the log.
-        events = [step for step in steps if step.text is sql.INSERT_EVENT]
-        others = [step for step in steps if step.text is not sql.INSERT_EVENT]
-        async with connection.transaction() if len(steps) > 1 else nullcontext():
+        events = [step for step in steps if step.text.startswith(_LOG)]
+        others = [step for step in steps if not step.text.startswith(_LOG)]
+        async with nullcontext() if len(steps) == writes == 1 else connection.transaction():
             for portion in filter(None, (others, events)):
                 changed += await _changed(connection, portion)
         for step in steps:
-            self.counters.count(step.text)
+            self.counters.count(step.text, max(step.least, 1))
         self._committed(writes, began)
         return changed
 
@@ -284,7 +297,7 @@ async def _changed(connection: Connection, steps: Sequence[Step]) -> int:
     async with connection.pipeline() if len(steps) > 1 else nullcontext():
         cursors = [await connection.execute(numbered(step.text), step.values) for step in steps]
     changed = [cursor.rowcount for cursor in cursors]
-    if any(step.must_change and not rows for step, rows in zip(steps, changed, strict=True)):
+    if any(rows < step.least for step, rows in zip(steps, changed, strict=True)):
         raise Conflict
     return sum(changed)
 
@@ -316,27 +329,9 @@ def _hang_up(connection: Connection) -> None:
         line.shutdown(socket.SHUT_RDWR)
 
 
-def rows_in_json(all_values: Iterable[tuple[Value, ...]]) -> str:
-    """A JSON array with an object for each family; in JSON too PostgreSQL reads bytes in hexadecimal digits."""
-    rows = [dict(zip(_COLUMNS, values[:-1], strict=True)) for values in all_values]  # the last is the version before
-    for row in rows:
-        for name in _OF_BYTES:
-            value = row[name]
-            if isinstance(value, bytes):
-                row[name] = f"\\x{value.hex()}"
-    return msgspec.json.encode(rows).decode()
-
-
 def _holds_nul(values: tuple[Value, ...]) -> bool:
     """What no column can hold, so that no row has it."""
     return any(isinstance(value, str) and "\0" in value for value in values)
-
-
-def in_arrays(keys: Sequence[tuple[Any, ...]]) -> tuple[str, str]:
-    """Placements and ids as PostgreSQL writes arrays; psycopg would quote each element by a regular expression."""
-    placements = ",".join([str(placement) for placement, *_ in keys])
-    ids = ",".join([f'"\\\\x{family_id.hex()}"' for _, family_id, *_ in keys])
-    return f"{{{placements}}}", f"{{{ids}}}"
 
 
 @lru_cache(maxsize=1000)
