@@ -180,6 +180,16 @@ async def test_what_is_new_at_once_shares_a_commit_and_whoever_comes_second_is_t
     assert sorted(int(event.about) for _, event in await postgres.events()) == list(range(26))
 
 
+async def test_one_that_comes_second_costs_the_others_of_its_moment_few_commits(postgres: PostgresStore) -> None:
+    new = [changed(InsertFamily(a_family(number, subject=f"user {number}"))) for number in range(32)]
+    await postgres.apply(new[7])
+    before = postgres.counters.commits
+    outcomes = await asyncio.gather(*map(postgres.apply, new), return_exceptions=True)
+    assert [number for number, outcome in enumerate(outcomes) if outcome] == [7]
+    assert isinstance(outcomes[7], Conflict)
+    assert postgres.counters.commits == before + 5, "sixteen, eight, four, two and one"
+
+
 async def test_sign_ins_of_one_moment_share_a_commit_and_who_left_in_it_begins_nothing(
     postgres: PostgresStore,
 ) -> None:

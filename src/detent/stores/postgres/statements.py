@@ -158,13 +158,23 @@ class Statements:
         return found
 
     async def _inserted(self, writes: Sequence[Sequence[Step]]) -> Sequence[int | Exception]:
-        """In one transaction, unless one of them is not to be: then each in its own."""
-        if len(writes) > 1:
-            with suppress(_Undone, Conflict, ValueError):
-                steps = gathered([step for write in writes for step in write])
-                await self._written(partial(self._carry_out, steps, len(writes)))
-                return [len(write) for write in writes]
-        return await _each(self._write, writes)
+        """In one transaction, unless one of them is not to be: then each half in its own, down to that one."""
+        if len(writes) == 1:
+            return await _each(self._write, writes)
+        with suppress(_Undone, Conflict, ValueError):
+            steps = gathered([step for write in writes for step in write])
+            await self._written(partial(self._carry_out, steps, len(writes)))
+            return [len(write) for write in writes]
+        middle = len(writes) // 2
+        first, last = await asyncio.gather(*map(self._half_inserted, (writes[:middle], writes[middle:])))
+        return [*first, *last]
+
+    async def _half_inserted(self, writes: Sequence[Sequence[Step]]) -> Sequence[int | Exception]:
+        """What became of it, whatever becomes of the other half."""
+        try:
+            return await self._inserted(writes)
+        except StoreUnavailable as error:
+            return [StoreUnavailable(str(error)) for _ in writes]
 
     async def _found(self, asked_for: Sequence[tuple[Value, ...]]) -> Sequence[list[Row]]:
         """Each is a placement and an id; then, if it is asked for so, the kind and key of a record."""
