@@ -236,8 +236,7 @@ class MemoryStore:
         await asyncio.sleep(0)
         numbers = (n for n in range(after + 1, self._last_event + 1) if n in self._events)
         numbered = ((n, self._events[n]) for n in numbers)
-        asked = ((n, event) for n, event in numbered if about is None or _told_under(event) == about)
-        return list(islice(asked, limit))
+        return list(islice(((n, event) for n, event in numbered if about in (None, _told_under(event))), limit))
 
     async def audit_rows(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditRow]:
         found = await self.events(after=after, limit=limit)

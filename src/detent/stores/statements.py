@@ -1,6 +1,6 @@
 """What each part of a `Changes` is in SQL: a list of steps, made before any lock is taken.
 
-A step that must change a row and changes none is a `Conflict`; the backend undoes the steps before it.
+A step that changes fewer rows than it must is a `Conflict`; the backend undoes the steps before it.
 """
 
 from typing import assert_never
@@ -53,16 +53,11 @@ SWEEP_PORTION = 200  # rows of each table; small enough not to hold up the refre
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One statement; `must_change`: it finds its row, or the whole `Changes` is a Conflict."""
+    """One statement; `least`: so many rows it changes, or the whole `Changes` is a Conflict."""
 
     text: str
     values: tuple[Value, ...]
-    must_change: bool = True
-
-    @property
-    def least(self) -> int:
-        """Rows that it has to change."""
-        return int(self.must_change)
+    least: int = 1
 
 
 def steps_of(changes: Changes) -> list[Step]:
@@ -73,9 +68,9 @@ def steps_of(changes: Changes) -> list[Step]:
 
 def sweep_steps(now: Instant, retention: int) -> list[Step]:
     return [
-        Step(sql.SWEEP_RECORDS, (now, SWEEP_PORTION), must_change=False),
-        Step(sql.SWEEP_FAMILIES, (now - retention, SWEEP_PORTION), must_change=False),
-        Step(sql.SWEEP_SESSIONS, (now - retention, SWEEP_PORTION), must_change=False),
+        Step(sql.SWEEP_RECORDS, (now, SWEEP_PORTION), least=0),
+        Step(sql.SWEEP_FAMILIES, (now - retention, SWEEP_PORTION), least=0),
+        Step(sql.SWEEP_SESSIONS, (now - retention, SWEEP_PORTION), least=0),
     ]
 
 
@@ -116,7 +111,7 @@ def _operation_steps(
         case AppendLink(new):
             return (Step(sql.APPEND_LINK, (new.number, new.body, new.tag)),)
         case PruneLink(number, events, anchor):
-            removed = [Step(sql.REMOVE_EVENT, (seq,), must_change=False) for seq in events]
+            removed = [Step(sql.REMOVE_EVENT, (seq,), least=0) for seq in events]
             put = Step(sql.PUT_ANCHOR, (anchor.number, anchor.body, anchor.tag))
             return (Step(sql.REMOVE_LINK, (number,)), put, *removed)
         case InsertWebhook(new):
@@ -138,8 +133,8 @@ def _installation_steps(part: Beat | SetClock | Restored | TurnKeys | Identify) 
         case Restored(restore_epoch):
             return (
                 Step(sql.RESTORED, (restore_epoch,)),
-                Step(sql.FORGET_RECORDS, (), must_change=False),
-                Step(sql.END_ALL_SESSIONS, (), must_change=False),
+                Step(sql.FORGET_RECORDS, (), least=0),
+                Step(sql.END_ALL_SESSIONS, (), least=0),
             )
         case TurnKeys(version, put, drop):
             puts = [Step(sql.PUT_KEY, msgspec.structs.astuple(key)) for key in put]
@@ -167,7 +162,7 @@ def _end_families(part: EndFamilies) -> Step:
         but_session=part.but_session_id is not None,
     )
     asked = [each for each in (part.client_id, part.session_id, part.but_session_id) if each is not None]
-    return Step(text, (part.reason, part.placement, part.subject, *asked), must_change=False)
+    return Step(text, (part.reason, part.placement, part.subject, *asked), least=0)
 
 
 def _session_step(
@@ -182,18 +177,18 @@ def _session_step(
             return Step(sql.REPLACE_SESSION, (*values, new.key.placement, new.sid, new.version - 1))
         case SlideSession(key, life):
             values = (life.last_used_at, life.idle_until, key.placement, key.text, life.idle_until)
-            return Step(sql.SLIDE_SESSION, values, must_change=False)
+            return Step(sql.SLIDE_SESSION, values, least=0)
         case EndSessions(placement, subject, reason, only, but):
             text = sql.end_sessions(only=only is not None, but=but is not None)
             asked = [each for each in (only, but) if each is not None]
-            return Step(text, (reason, placement, subject, *asked), must_change=False)
+            return Step(text, (reason, placement, subject, *asked), least=0)
         case SaveConsent(new):
             whose = (placement_of(new.subject), new.subject, new.client_id)
             if new.version == 1:
                 return Step(sql.INSERT_CONSENT, (*whose, new.version, json_of(new)))
             return Step(sql.REPLACE_CONSENT, (new.version, json_of(new), *whose, new.version - 1))
         case RemoveConsent(subject, client_id):
-            return Step(sql.REMOVE_CONSENT, (placement_of(subject), subject, client_id), must_change=False)
+            return Step(sql.REMOVE_CONSENT, (placement_of(subject), subject, client_id), least=0)
         case _:
             assert_never(part)
 
@@ -222,7 +217,7 @@ def _registration_steps(
             return _replace_user(new)
         case RemoveUser(subject, version):
             return (
-                Step(sql.CUT_OFF_FOR_EVER, (placement_of(subject), subject), must_change=False),
+                Step(sql.CUT_OFF_FOR_EVER, (placement_of(subject), subject), least=0),
                 Step(sql.REMOVE_USER, (subject, version)),
             )
         case _:

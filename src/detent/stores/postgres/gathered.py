@@ -23,16 +23,6 @@ _REPLACED: Final = (*sql.HOT, "placement", "id")
 _OF_BYTES: Final = ("id", "seed", "retry_key", "agent", "value")
 
 
-class Many(Step, frozen=True):
-    """One step for several; `rows` is how many it has to change."""
-
-    rows: int = 0
-
-    @property
-    def least(self) -> int:
-        return self.rows
-
-
 def _read(text: str, *types: str) -> bytes:
     """The parameter is JSON: for each an object with `asked`, its number, and v1, v2 … of these types."""
     numbers = count(1)
@@ -109,7 +99,7 @@ def _as_one(text: str, steps: Sequence[Step]) -> Sequence[Step]:
     if inserted is None or len(steps) == 1:
         return steps
     rows = rows_in_json(inserted.columns, [step.values for step in steps])
-    return [Many(inserted.text, (rows,), rows=len(steps))]
+    return [Step(inserted.text, (rows,), least=len(steps))]
 
 
 def replaced_in_json(all_values: Iterable[tuple[Value, ...]]) -> str:
@@ -118,8 +108,8 @@ def replaced_in_json(all_values: Iterable[tuple[Value, ...]]) -> str:
 
 
 def rows_in_json(columns: Sequence[str], all_values: Iterable[tuple[Value, ...]]) -> str:
-    """A JSON array with an object for each row; in JSON too PostgreSQL reads bytes in hexadecimal digits."""
-    rows = [dict(zip(columns, values, strict=False)) for values in all_values]
+    """A JSON array with an object for each row, of its first values; bytes are in hexadecimal digits there too."""
+    rows = [dict(zip(columns, values[: len(columns)], strict=True)) for values in all_values]
     of_bytes = [name for name in _OF_BYTES if name in columns]
     for row in rows:
         for name in of_bytes:

@@ -38,7 +38,7 @@ from detent.stores.postgres.gathered import (
     replaced_in_json,
 )
 from detent.stores.postgres.standbys import Standbys
-from detent.stores.postgres.together import Together
+from detent.stores.postgres.together import Together, refusal
 from detent.stores.rows import Row, Value
 from detent.stores.statements import Step
 
@@ -91,7 +91,7 @@ class Statements:
         """All steps or none; the answer is how many rows they changed. A caller that leaves takes nothing back."""
         if committed is None and len(steps) == 1 and steps[0].text is sql.REPLACE_FAMILY:
             return self._turns.ask(steps[0])
-        if committed is None and all(step.must_change and step.text.startswith("INSERT") for step in steps):
+        if committed is None and all(step.least and step.text.startswith("INSERT") for step in steps):
             return self._inserts.ask(steps)
 
         async def work() -> int:
@@ -174,7 +174,7 @@ class Statements:
         try:
             return await self._inserted(writes)
         except StoreUnavailable as error:
-            return [StoreUnavailable(str(error)) for _ in writes]
+            return [refusal(error) for _ in writes]
 
     async def _found(self, asked_for: Sequence[tuple[Value, ...]]) -> Sequence[list[Row]]:
         """Each is a placement and an id; then, if it is asked for so, the kind and key of a record."""

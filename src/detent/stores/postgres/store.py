@@ -92,7 +92,7 @@ class PostgresStore(SqlStore):
     async def apply(self, changes: Changes) -> None:
         """A restored log may come from another server, whose transactions say nothing of the order here."""
         if any(isinstance(part, Restored) for part in changes.parts):
-            await self._backend.write([Step(_ORDERED_BY_NUMBER, (), must_change=False)])
+            await self._backend.write([Step(_ORDERED_BY_NUMBER, (), least=0)])
         await super().apply(changes)
 
     async def time(self) -> float | None:

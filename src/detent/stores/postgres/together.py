@@ -81,7 +81,7 @@ class Together(Generic[Asked, Found]):
         try:
             found: Sequence[Found | Exception] = await self._carry_out([what for what, _ in batch])
         except Exception as error:
-            found = [_refusal(error) for _ in batch]
+            found = [refusal(error) for _ in batch]
         for (_, answer), outcome in zip(batch, found, strict=True):
             if answer.done():  # nobody waits for it
                 continue
@@ -91,7 +91,8 @@ class Together(Generic[Asked, Found]):
                 answer.set_result(outcome)
 
 
-def _refusal(error: Exception) -> StoreUnavailable:
+def refusal(error: Exception) -> StoreUnavailable:
+    """One of its own for each who hears of it."""
     refusal = StoreUnavailable(str(error))
     refusal.__cause__ = error
     return refusal

@@ -214,7 +214,7 @@ class GroupCommit:
                 self.counters.count(step.text)
                 self._cursor.execute(step.text, step.values)
                 rows = self._db.changes()
-                if step.must_change and not rows:
+                if rows < step.least:
                     return changed, Conflict()
                 changed += rows
         except apsw.ConstraintError as error:
