@@ -1,13 +1,16 @@
 """What a page looks like, and to whom it is legible: on both screens, in both themes, from where it stands now."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 
 from tests.browser.parts import SCREENSHOTS, npm_file
 from tests.browser.people import SCREENS
 
+_TRIES: Final = 5
+_NO_FRAME: Final = "Unable to capture screenshot"  # on a busy machine Chromium may have none, which is no page's fault
 _DARK: Final = "matchMedia('(prefers-color-scheme: dark)').matches"
 _SCRIPTS: Final = "matchMedia('(scripting: enabled)').matches"
 _SIDEWAYS: Final = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -18,7 +21,7 @@ def pictured(page: Page, name: str) -> None:
     """Saves .detent/screenshots/NAME-THEME-SCREEN.png for each look, the whole page."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     for look in _looks(page):
-        page.screenshot(path=SCREENSHOTS / f"{name}-{look}.png", full_page=True, animations="disabled")
+        _capture(page, SCREENSHOTS / f"{name}-{look}.png")
 
 
 def accessible(page: Page) -> None:
@@ -31,6 +34,17 @@ def accessible(page: Page) -> None:
         if (wide := page.evaluate(_SIDEWAYS)) > 0:
             faults.append(f"{look}: wider than the screen by {wide} px")
     assert not faults, f"{page.url}\n" + "\n".join(faults)
+
+
+def _capture(page: Page, path: Path) -> None:
+    for left in reversed(range(_TRIES)):
+        try:
+            page.screenshot(path=path, full_page=True, animations="disabled")
+        except Error as error:
+            if _NO_FRAME not in error.message or not left:
+                raise
+        else:
+            return
 
 
 def _told(violation: dict[str, Any]) -> Iterator[str]:

@@ -42,8 +42,12 @@ def at_authorize(detent: Detent, page: Page, client: str = "spa", **change: Any)
 def log_in(page: Page, password: str = "test") -> None:
     page.fill("#username", "test")
     page.fill("#password", password)
+    onward(page, "#login")
+
+
+def onward(page: Page, link: str) -> None:
     with page.expect_navigation():
-        page.click("#login")
+        page.click(link)
 
 
 def seen(page: Page, name: str) -> None:
@@ -76,7 +80,7 @@ def test_the_sign_up_page_is_legible_to_everybody(tmp_path: Path, keys_folder: P
         page = browse(troubles="422|ERR_CONNECTION_REFUSED|chrome-error")
         at_authorize(open_to_all, page)
         seen(page, "login-or-sign-up")
-        page.click("#create-account")
+        onward(page, "#create-account")
         seen(page, "sign-up")
         page.fill("#username", "test")
         page.fill("#password", "a long password")
@@ -106,9 +110,9 @@ def test_the_account_page_is_legible_to_everybody(dressed: Detent, browse: Brows
     seen(page, "login-account")
     log_in(page)
     seen(page, "account")
-    page.click("#sign-out-here")
+    onward(page, "#sign-out-here")
     seen(page, "logout")
-    page.click("#logout-confirm")
+    onward(page, "#logout-confirm")
     seen(page, "signed-out")
 
 
