@@ -49,7 +49,7 @@ from detent.stores.postgres.statements import numbered
 from detent.stores.rows import Value
 from detent.stores.statements import steps_of
 from detent.testing.factories import NOW, a_client, a_consent, a_family, a_record, a_session, a_user, an_api, an_event
-from tests.postgres import Cluster
+from tests.postgres import Cluster, roomy
 
 pytestmark = pytest.mark.slow
 STRICT = KINDS["browser"].policy
@@ -349,6 +349,37 @@ async def test_a_connection_that_is_cut_is_unknown_and_the_next_request_has_anot
             await swap
     assert (await stored(postgres, a_family().key)).generation == 1
     await postgres.apply(changed(ReplaceFamily(turned(a_family()))))
+
+
+async def until_given_up(caplog: pytest.LogCaptureFixture, times: int) -> None:
+    async with asyncio.timeout(10):
+        while caplog.text.count("reconnection attempt") < times:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_whoever_waits_is_served_as_soon_as_the_server_is_back_though_nobody_else_asks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever comes meanwhile waits for the same answer, and would ask for no connection either."""
+    with Cluster(folder=roomy()) as cluster:
+        store = await PostgresStore.open(cluster.conninfo(), patience=20)
+        await store.client(ClientId("nobody"))
+        await asyncio.to_thread(cluster.stop)
+        asked = asyncio.create_task(store.family(a_family().key))
+        await until_given_up(caplog, 2)  # the idle connection, and the one for whoever asks
+        await asyncio.to_thread(cluster.start)
+        async with asyncio.timeout(5):
+            assert await asked is None
+        await store.close()
+
+
+async def test_a_server_that_comes_up_while_it_is_waited_for_is_served_from(caplog: pytest.LogCaptureFixture) -> None:
+    with Cluster(folder=roomy()) as cluster:
+        await asyncio.to_thread(cluster.stop)
+        opening = asyncio.create_task(PostgresStore.open(cluster.conninfo(), patience=20))
+        await until_given_up(caplog, 1)
+        await asyncio.to_thread(cluster.start)
+        await (await opening).close()
 
 
 async def test_what_a_standby_did_not_confirm_is_never_acknowledged(cluster: Cluster, conninfo: str) -> None:

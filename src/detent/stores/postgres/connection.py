@@ -19,6 +19,7 @@ from detent.core.errors import StoreUnavailable
 OLDEST_SERVER: Final = 150000
 DURABLE: Final = ("on", "remote_apply")  # `local` and `off` acknowledge what a failover or a power cut undoes
 _CONNECT_SECONDS: Final = 5
+_PAUSE_SECONDS: Final = 0.5
 _TRIAL_SECONDS: Final = 10
 _TURNS: Final = 6  # psycopg would prepare at the fifth
 
@@ -57,7 +58,9 @@ def new_pool(conninfo: str, *, connections: int, waiting: int, patience: float) 
         max_size=connections,
         max_waiting=waiting,
         timeout=patience,
-        reconnect_timeout=2,  # then whoever asks next tries at once: pauses that double would outlast the outage
+        reconnect_timeout=_PAUSE_SECONDS,
+        reconnect_failed=Pool.check,  # begins anew: pauses that double would outlast the outage, and to give up
+        # would leave those who wait without a connection until somebody else asks for one
         name="detent",
         open=False,
     )
