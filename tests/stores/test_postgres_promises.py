@@ -382,6 +382,22 @@ async def test_a_server_that_comes_up_while_it_is_waited_for_is_served_from(capl
         await (await opening).close()
 
 
+async def test_who_comes_when_a_question_has_waited_long_does_not_share_its_fate(
+    conninfo: str, other: psycopg.Connection
+) -> None:
+    store = await PostgresStore.open(conninfo, patience=3)
+    with other.transaction():
+        other.execute("LOCK TABLE installation")
+        early = asyncio.create_task(store.client(ClientId("nobody")))
+        await until_waiting(other)
+        await asyncio.sleep(1.1)
+        late = asyncio.create_task(store.client(ClientId("nobody")))
+        with pytest.raises(StoreUnavailable):
+            await early
+    assert await late is None
+    await store.close()
+
+
 async def test_what_a_standby_did_not_confirm_is_never_acknowledged(cluster: Cluster, conninfo: str) -> None:
     """PostgreSQL answers a cancelled wait with success and a warning, and shows the change to everybody."""
     family = a_family()

@@ -47,6 +47,7 @@ from detent.stores.rows import Row
 from detent.stores.statements import steps_of, sweep_steps
 
 FRESH_SECONDS: Final = 0.5
+_JOINED_SECONDS: Final = 1.0
 _NUMBERS_AT_ONCE: Final = 1024
 _INSTALLATION: Final[Name] = ("installation", "")
 _NEVER_REMEMBERED: Final = {ReplaceFamily, InsertFamily, InsertRecord}  # what nearly every write is of
@@ -61,6 +62,7 @@ class SqlStore:
         self._remembered = Remembered(remembered)
         self._loop = asyncio.get_running_loop()
         self._check: asyncio.Future[list[Row]] | None = None
+        self._check_joined_until = 0.0
         self._fresh_until = 0.0
         self._version: Row | None = None
 
@@ -226,17 +228,23 @@ class SqlStore:
         return value
 
     def _freshness(self) -> asyncio.Future[list[Row]]:
-        """One question for all who wait for it; none of them can cancel it for the others."""
-        if self._check is None:
+        """One question for all who wait for it; none of them can cancel it for the others.
+
+        Who comes late asks anew: where the store was away, an old question runs out of patience before theirs does.
+        """
+        now = self._loop.time()
+        if self._check is None or now >= self._check_joined_until:
             self._check = asyncio.ensure_future(self._change())  # never done before `_checked` was told
             self._check.add_done_callback(self._checked)
+            self._check_joined_until = now + _JOINED_SECONDS
         return asyncio.shield(self._check)
 
     async def _change(self) -> list[Row]:
         return await self._backend.read(self._backend.changed_since, ())
 
     def _checked(self, check: asyncio.Future[list[Row]]) -> None:
-        self._check = None
+        if self._check is check:
+            self._check = None
         if check.cancelled() or check.exception() or not check.result():
             return
         [version] = check.result()
