@@ -376,7 +376,7 @@ async def test_whoever_waits_is_served_as_soon_as_the_server_is_back_though_nobo
 async def test_a_server_that_comes_up_while_it_is_waited_for_is_served_from(caplog: pytest.LogCaptureFixture) -> None:
     with Cluster(folder=roomy()) as cluster:
         await asyncio.to_thread(cluster.stop)
-        opening = asyncio.create_task(PostgresStore.open(cluster.conninfo(), patience=20))
+        opening = asyncio.create_task(PostgresStore.open(cluster.conninfo(), opening=20))
         await until_given_up(caplog, 1)
         await asyncio.to_thread(cluster.start)
         await (await opening).close()
@@ -596,7 +596,7 @@ async def test_the_log_of_a_dump_is_in_order_again_after_an_announced_restore(
 
 async def refusal(conninfo: str, **options: bool) -> str:
     with pytest.raises(StoreUnavailable) as refused:
-        await PostgresStore.open(conninfo, **options, patience=1)
+        await PostgresStore.open(conninfo, **options, opening=1)
     return str(refused.value)
 
 

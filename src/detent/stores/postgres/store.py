@@ -55,18 +55,20 @@ class PostgresStore(SqlStore):
         *,
         replicated: bool = False,
         connections: int = 10,
+        opening: float = 5.0,
         patience: float = 5.0,
         waiting: int = 10_000,
         remembered: int = 10_000,
     ) -> "PostgresStore":
         """Open the database and bring its schema up to date. Raises StoreUnavailable with what to do.
 
-        `replicated`: refuse a primary without synchronous standbys. `patience`: seconds until an outcome counts as
-        unknown; `waiting`: requests that may queue for one of the `connections`.
+        `replicated`: refuse a primary without synchronous standbys. `opening`: seconds in which a server may still come
+        up. `patience`: seconds until an outcome counts as unknown; `waiting`: requests that may queue for one of the
+        `connections`.
         """
         pool = new_pool(conninfo, connections=connections, waiting=waiting, patience=patience)
         try:
-            await pool.open(wait=True, timeout=patience)
+            await pool.open(wait=True, timeout=opening)
             async with pool.connection() as connection:
                 await check_server(connection, replicated=replicated)
             if connections > 1:
